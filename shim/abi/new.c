@@ -1,0 +1,163 @@
+/*
+ * new.c: C++'s operators new and delete, under their mangled names.
+ *
+ * This object does not depend on a C++ runtime, which most programs do not have.  Whoever calls
+ * operator new has one; what is needed of it to fail the standard's way (new handler, bad_alloc)
+ * is looked up when the first request cannot be met, in the scope of the caller's own object: a C
+ * program that opens a C++ plugin has the runtime in the plugin's scope alone.
+ */
+#include <dlfcn.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "heap/heap.h"
+#include "kernel/say.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* ---- failing ---- */
+
+/* Find a symbol in the global scope, else in that of the object that holds `caller`. */
+static void *find(const char *symbol, void *caller)
+{
+	void *found = dlsym(RTLD_DEFAULT, symbol);
+	Dl_info info;
+
+	if (found || !dladdr(caller, &info))
+		return found;
+	void *object = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+	if (object) {
+		found = dlsym(object, symbol);
+		dlclose(object); /* the caller itself keeps it loaded */
+	}
+	return found;
+}
+
+typedef void (*handler)(void);
+
+static handler new_handler(void *caller)
+{
+	handler (*get)(void) = NULL;
+
+	*(void **)&get = find("_ZSt15get_new_handlerv", caller);
+	return get ? get() : NULL;
+}
+
+/* throw std::bad_alloc(), in the words of the Itanium C++ ABI. */
+static void throw_bad_alloc(void *caller)
+{
+	void *(*allocate)(size_t) = NULL;
+	void (*construct)(void *) = NULL;
+	void (*throw)(void *, void *, void *) = NULL;
+	void *type = find("_ZTISt9bad_alloc", caller);
+	void *destroy = find("_ZNSt9bad_allocD1Ev", caller);
+
+	*(void **)&allocate = find("__cxa_allocate_exception", caller);
+	*(void **)&throw = find("__cxa_throw", caller);
+	/* libstdc++ has the constructor inline: an object is its vtable pointer. */
+	*(void **)&construct = find("_ZNSt9bad_allocC1Ev", caller);
+	void **table = find("_ZTVSt9bad_alloc", caller);
+
+	if (!allocate || !throw || !type || !destroy || !(construct || table))
+		die("operator new: out of memory, and no C++ runtime is found to throw bad_alloc");
+	void **object = allocate(sizeof(void *));
+	if (construct)
+		construct(object);
+	else
+		*object = table + 2;
+	throw(object, type, destroy);
+}
+
+static void *allocate(size_t align, size_t n)
+{
+	return align <= 16 ? heap_malloc(n) : heap_aligned(align, n);
+}
+
+/* The loop that the standard asks for: the handler frees something, throws, or gives up. */
+static __attribute__((noinline)) void *new_slow(size_t align, size_t n, void *caller)
+{
+	for (;;) {
+		void *p = allocate(align, n);
+		handler handle = p ? NULL : new_handler(caller);
+
+		if (p)
+			return p;
+		if (!handle)
+			throw_bad_alloc(caller);
+		handle();
+	}
+}
+
+/* A nothrow new tries the same, but a handler's exception ends at it; C cannot catch one, so
+ * handlers are called only from the throwing forms. */
+static void *new_nothrow(size_t align, size_t n)
+{
+	return allocate(align, n);
+}
+
+/* ---- the operators ---- */
+
+#define NEW(name)                                                                                  \
+	EXPORT void *name(size_t n);                                                               \
+	EXPORT void *name(size_t n)                                                                \
+	{                                                                                          \
+		struct thread *t = &self;                                                          \
+		*(volatile int *)&t->in_call = 1;                                                  \
+		if (__builtin_expect(n - SMALL_LEAST < t->small_limit, 1)) {                       \
+			void *p = mi_malloc(n);                                                    \
+			*(volatile int *)&t->in_call = 0;                                          \
+			if (__builtin_expect(p != NULL, 1))                                        \
+				return p;                                                          \
+		}                                                                                  \
+		return new_slow(1, n, __builtin_return_address(0));                                \
+	}
+
+#define NEW_ALIGNED(name)                                                                          \
+	EXPORT void *name(size_t n, size_t align);                                                 \
+	EXPORT void *name(size_t n, size_t align)                                                  \
+	{                                                                                          \
+		return new_slow(align, n, __builtin_return_address(0));                            \
+	}
+
+#define NEW_NOTHROW(name)                                                                          \
+	EXPORT void *name(size_t n, const void *nothrow);                                          \
+	EXPORT void *name(size_t n, const void *nothrow)                                           \
+	{                                                                                          \
+		return new_nothrow(1, n);                                                          \
+	}
+
+#define NEW_ALIGNED_NOTHROW(name)                                                                  \
+	EXPORT void *name(size_t n, size_t align, const void *nothrow);                            \
+	EXPORT void *name(size_t n, size_t align, const void *nothrow)                             \
+	{                                                                                          \
+		return new_nothrow(align, n);                                                      \
+	}
+
+#define DELETE(name, ...)                                                                          \
+	EXPORT void name(void *p, ##__VA_ARGS__);                                                  \
+	EXPORT void name(void *p, ##__VA_ARGS__)                                                   \
+	{                                                                                          \
+		heap_fast_free(p);                                                                 \
+	}
+
+NEW(_Znwm)
+NEW(_Znam)
+NEW_ALIGNED(_ZnwmSt11align_val_t)
+NEW_ALIGNED(_ZnamSt11align_val_t)
+NEW_NOTHROW(_ZnwmRKSt9nothrow_t)
+NEW_NOTHROW(_ZnamRKSt9nothrow_t)
+NEW_ALIGNED_NOTHROW(_ZnwmSt11align_val_tRKSt9nothrow_t)
+NEW_ALIGNED_NOTHROW(_ZnamSt11align_val_tRKSt9nothrow_t)
+
+DELETE(_ZdlPv)
+DELETE(_ZdaPv)
+DELETE(_ZdlPvm, size_t n)
+DELETE(_ZdaPvm, size_t n)
+DELETE(_ZdlPvSt11align_val_t, size_t align)
+DELETE(_ZdaPvSt11align_val_t, size_t align)
+DELETE(_ZdlPvmSt11align_val_t, size_t n, size_t align)
+DELETE(_ZdaPvmSt11align_val_t, size_t n, size_t align)
+DELETE(_ZdlPvRKSt9nothrow_t, const void *nothrow)
+DELETE(_ZdaPvRKSt9nothrow_t, const void *nothrow)
+DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, size_t align, const void *nothrow)
+DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, size_t align, const void *nothrow)

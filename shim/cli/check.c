@@ -1,0 +1,372 @@
+/* check.c: the checks of `unsplit doctor` that read files, and those of the process. */
+#include "cli/check.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "kernel/sysfs.h"
+
+#define MIB (1ul << 20)
+
+static struct check silent(void)
+{
+	return (struct check){CHECK_SILENT, "", NULL};
+}
+
+static struct check ok(const char *what)
+{
+	return (struct check){CHECK_OK, what, NULL};
+}
+
+static struct check warn(const char *what, const char *remedy)
+{
+	return (struct check){CHECK_WARN, what, remedy};
+}
+
+static struct check bad(const char *what, const char *remedy)
+{
+	return (struct check){CHECK_BAD, what, remedy};
+}
+
+const char *bytes_text(uint64_t bytes)
+{
+	static const char *const names[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+	double value = (double)bytes;
+	int i = 0;
+
+	for (; value >= 1024; i++)
+		value /= 1024;
+	return text("%.4g %s", value, names[i]);
+}
+
+static const char *under(const struct host *h, const char *path)
+{
+	return text("%s%s", h->root, path);
+}
+
+void host_init(struct host *h, const char *root)
+{
+	h->root = root;
+	h->unit = 0;
+	sysfs_number(under(h, SYSFS_THP "hpage_pmd_size"), &h->unit);
+}
+
+struct check check_size(const struct host *h)
+{
+	if (!h->unit)
+		return bad("this kernel has no huge pages of the transparent kind",
+			   "boot a kernel that is built with CONFIG_TRANSPARENT_HUGEPAGE=y");
+	if (h->unit > 32 * MIB)
+		return bad(
+		    text("a huge page has %s here, too much for a heap", bytes_text(h->unit)),
+		    "boot a kernel with base pages of 4 KiB");
+	return ok(text("a huge page has %s here", bytes_text(h->unit)));
+}
+
+static const char *write_knob(const char *value, const char *knob)
+{
+	return text("echo %s | sudo tee %s", value, knob);
+}
+
+/* Since 6.8 each size has its own knob, which may pass the question on. */
+static const char *mode_knob(const struct host *h, char *mode, size_t size)
+{
+	const char *knob = text(SYSFS_THP "hugepages-%lukB/enabled", (unsigned long)h->unit / 1024);
+
+	if (sysfs_choice(under(h, knob), mode, size) && strcmp(mode, "inherit") != 0)
+		return knob;
+	knob = SYSFS_THP "enabled";
+	return sysfs_choice(under(h, knob), mode, size) ? knob : NULL;
+}
+
+struct check check_mode(const struct host *h)
+{
+	char mode[32];
+	const char *knob = mode_knob(h, mode, sizeof(mode));
+
+	if (!knob)
+		return bad(SYSFS_THP "enabled cannot be read", "mount sysfs on /sys");
+	if (strcmp(mode, "never") == 0)
+		return bad(text("%s is \"never\": no program gets huge pages", knob),
+			   write_knob("madvise", knob));
+	if (strcmp(mode, "madvise") == 0)
+		return ok(text("%s is \"madvise\": who asks gets huge pages, and we ask", knob));
+	return ok(text("%s is \"%s\": every big mapping gets huge pages", knob, mode));
+}
+
+/* Does a page fault that finds no free huge page move memory to make one? */
+static bool faults_compact(const struct host *h)
+{
+	char mode[32];
+
+	return !sysfs_choice(under(h, SYSFS_THP "defrag"), mode, sizeof(mode)) ||
+	       (strcmp(mode, "never") != 0 && strcmp(mode, "defer") != 0);
+}
+
+struct check check_defrag(const struct host *h)
+{
+	char mode[32];
+
+	if (!sysfs_choice(under(h, SYSFS_THP "defrag"), mode, sizeof(mode)))
+		return silent();
+	if (faults_compact(h))
+		return ok(text("defrag is \"%s\": a page fault makes room for a huge page", mode));
+	return warn(
+	    text("defrag is \"%s\": a page fault takes a huge page only if one is free", mode),
+	    write_knob("madvise", SYSFS_THP "defrag"));
+}
+
+static unsigned order_of(uint64_t bytes)
+{
+	return (unsigned)__builtin_ctzl(bytes / (unsigned long)sysconf(_SC_PAGESIZE));
+}
+
+/* One line of /proc/buddyinfo, "Node 0, zone Normal 12 3 ...": a count of free blocks for each
+ * order, in huge pages. */
+static uint64_t free_units_of_line(char *line, unsigned wanted)
+{
+	uint64_t units = 0;
+	char *count = strstr(line, "zone"), *rest;
+	unsigned order = 0;
+
+	strtok_r(count ? count : line, " ", &rest);
+	strtok_r(NULL, " ", &rest); /* the zone's name */
+	while ((count = strtok_r(NULL, " \n", &rest))) {
+		if (order >= wanted)
+			units += strtoull(count, NULL, 10) << (order - wanted);
+		order++;
+	}
+	return units;
+}
+
+/* False if there is no such file. */
+static bool free_units(const struct host *h, uint64_t *units)
+{
+	FILE *file = fopen(under(h, "/proc/buddyinfo"), "re");
+	char *line = NULL;
+	size_t size = 0;
+
+	*units = 0;
+	if (!file)
+		return false;
+	while (getline(&line, &size, file) > 0)
+		*units += free_units_of_line(line, order_of(h->unit));
+	free(line);
+	fclose(file);
+	return true;
+}
+
+struct check check_free_blocks(const struct host *h)
+{
+	const char *remedy = write_knob("1", "/proc/sys/vm/compact_memory");
+	uint64_t units;
+
+	if (!h->unit || !free_units(h, &units))
+		return silent();
+	if (units)
+		return ok(text("%lu huge pages (%s) could be had from free memory now",
+			       (unsigned long)units, bytes_text(units * h->unit)));
+	if (faults_compact(h))
+		return warn("free memory is in pieces smaller than a huge page (/proc/buddyinfo)",
+			    remedy);
+	return bad("free memory is in pieces smaller than a huge page (/proc/buddyinfo), and "
+		   "defrag does not let a page fault put them together",
+		   remedy);
+}
+
+struct check check_overcommit(const struct host *h)
+{
+	uint64_t mode = 0, limit = 0, committed = 0, left;
+
+	if (!sysfs_number(under(h, "/proc/sys/vm/overcommit_memory"), &mode) || mode != 2)
+		return silent();
+	sysfs_field(under(h, "/proc/meminfo"), "CommitLimit", &limit);
+	sysfs_field(under(h, "/proc/meminfo"), "Committed_AS", &committed);
+	left = limit > committed ? (limit - committed) * 1024 : 0;
+	if (left < 16 * MIB)
+		return bad(text("overcommit_memory is 2, and only %s may still be promised",
+				bytes_text(left)),
+			   "sudo sysctl vm.overcommit_memory=0");
+	return warn(text("overcommit_memory is 2: memory is counted when it is promised, and %s is "
+			 "left",
+			 bytes_text(left)),
+		    "sudo sysctl vm.overcommit_memory=0");
+}
+
+struct check check_khugepaged(const struct host *h)
+{
+	uint64_t pages, sleep, holes, defrag = 1;
+
+	if (!sysfs_number(under(h, SYSFS_THP "khugepaged/pages_to_scan"), &pages) ||
+	    !sysfs_number(under(h, SYSFS_THP "khugepaged/scan_sleep_millisecs"), &sleep) ||
+	    !sysfs_number(under(h, SYSFS_THP "khugepaged/max_ptes_none"), &holes))
+		return silent();
+	sysfs_number(under(h, SYSFS_THP "khugepaged/defrag"), &defrag);
+	if (!defrag)
+		return warn("khugepaged makes no room for huge pages: what starts on base pages "
+			    "may stay there",
+			    write_knob("1", SYSFS_THP "khugepaged/defrag"));
+	return ok(text("khugepaged looks at %lu pages every %lu ms and fills up to %lu holes",
+		       (unsigned long)pages, (unsigned long)sleep, (unsigned long)holes));
+}
+
+/* The name of the process that started us, who may have set what we inherited. */
+static const char *parent_name(void)
+{
+	char name[64];
+
+	if (sysfs_read(text("/proc/%d/comm", (int)getppid()), name, sizeof(name)) <= 0)
+		return text("process %d", (int)getppid());
+	name[strcspn(name, "\n")] = '\0';
+	return text("process %d, \"%s\"", (int)getppid(), name);
+}
+
+struct check check_process_flag(const struct host *h)
+{
+	enum { DISABLED = 1, EXCEPT_ADVISED = 3 }; /* K6 */
+	int flag = prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0);
+
+	if (flag == DISABLED)
+		return bad("a parent has turned huge pages off for this process "
+			   "(PR_SET_THP_DISABLE), and children inherit that",
+			   text("start the program from elsewhere, or have the parent (%s) call "
+				"prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0)",
+				parent_name()));
+	if (flag == EXCEPT_ADVISED)
+		return ok("a parent allows huge pages to who asks only, and we ask "
+			  "(PR_THP_DISABLE_EXCEPT_ADVISED)");
+	return ok("no parent has turned huge pages off for this process (prctl)");
+}
+
+struct check check_address_space(const struct host *h)
+{
+	struct rlimit limit;
+	uint64_t used = 0, left;
+
+	if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+		return silent();
+	sysfs_field("/proc/self/status", "VmSize", &used);
+	used *= 1024;
+	left = limit.rlim_cur > used ? limit.rlim_cur - used : 0;
+	if (left < 64 * MIB)
+		return bad(text("RLIMIT_AS leaves %s of address space, too little for aligned "
+				"memory",
+				bytes_text(left)),
+			   "ulimit -v unlimited");
+	return warn(text("RLIMIT_AS limits the address space to %s; we reserve less then",
+			 bytes_text(limit.rlim_cur)),
+		    "ulimit -v unlimited");
+}
+
+/* The two layouts of the memory cgroup's files. */
+struct cgroup_files {
+	const char *mount, *limit, *usage, *reclaimable;
+};
+
+static const struct cgroup_files cgroup_v1 = {
+    "/sys/fs/cgroup/memory",
+    "memory.limit_in_bytes",
+    "memory.usage_in_bytes",
+    "total_inactive_file",
+};
+static const struct cgroup_files cgroup_v2 = {
+    "/sys/fs/cgroup",
+    "memory.max",
+    "memory.current",
+    "inactive_file",
+};
+
+/* The tightest of the limits on the way from a group to the root. */
+struct tightest {
+	const char *file; /* NULL: there is none */
+	uint64_t limit, left;
+};
+
+/* What the limit in `directory` leaves; page cache that nobody uses gives way, so it counts as
+ * left. */
+static void look_at_group(const struct host *h, const struct cgroup_files *f, const char *group,
+			  struct tightest *t)
+{
+	enum { UNLIMITED_SHIFT = 62 }; /* v1 writes "no limit" as nearly 2^63 */
+	const char *directory = text("%s%s", f->mount, group);
+	const char *file = text("%s/%s", directory, f->limit);
+	uint64_t limit, usage = 0, reclaimable = 0, left;
+
+	if (!sysfs_number(under(h, file), &limit) || limit >> UNLIMITED_SHIFT)
+		return;
+	sysfs_number(under(h, text("%s/%s", directory, f->usage)), &usage);
+	sysfs_field(under(h, text("%s/memory.stat", directory)), f->reclaimable, &reclaimable);
+	usage -= reclaimable < usage ? reclaimable : usage;
+	left = limit > usage ? limit - usage : 0;
+	if (!t->file || left < t->left)
+		*t = (struct tightest){file, limit, left};
+}
+
+static void walk_groups(const struct host *h, const struct cgroup_files *f, const char *group,
+			struct tightest *t)
+{
+	char *path = text("%s", group);
+
+	path[strcspn(path, "\n")] = '\0';
+	for (char *slash; (slash = strrchr(path, '/')); *slash = '\0')
+		look_at_group(h, f, strcmp(path, "/") == 0 ? "" : path, t);
+	look_at_group(h, f, "", t);
+}
+
+/* One line of /proc/self/cgroup, "NUMBER:CONTROLLERS:GROUP". */
+static void look_at_membership(const struct host *h, char *line, struct tightest *t)
+{
+	char *controllers = strchr(line, ':');
+	char *group = controllers ? strchr(controllers + 1, ':') : NULL;
+
+	if (!group)
+		return;
+	*group++ = '\0';
+	controllers++;
+	if (!*controllers)
+		walk_groups(h, &cgroup_v2, group, t);
+	else if (strcmp(controllers, "memory") == 0)
+		walk_groups(h, &cgroup_v1, group, t);
+}
+
+static struct tightest tightest_limit(const struct host *h)
+{
+	struct tightest t = {NULL, 0, 0};
+	FILE *file = fopen(under(h, "/proc/self/cgroup"), "re");
+	char *line = NULL;
+	size_t size = 0;
+
+	if (!file)
+		return t;
+	while (getline(&line, &size, file) > 0)
+		look_at_membership(h, line, &t);
+	free(line);
+	fclose(file);
+	return t;
+}
+
+struct check check_cgroup(const struct host *h)
+{
+	struct tightest t = tightest_limit(h);
+	const char *remedy;
+
+	if (!t.file)
+		return ok("no memory cgroup limits this process");
+	remedy = text("raise the limit in %s", t.file);
+	if (t.left < 2 * h->unit)
+		return bad(text("the memory cgroup has %s left of %s: no room for a huge page",
+				bytes_text(t.left), bytes_text(t.limit)),
+			   remedy);
+	if (t.left < 64 * MIB)
+		return warn(text("the memory cgroup has only %s left of %s", bytes_text(t.left),
+				 bytes_text(t.limit)),
+			    remedy);
+	return ok(
+	    text("the memory cgroup has %s left of %s", bytes_text(t.left), bytes_text(t.limit)));
+}

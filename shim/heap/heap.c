@@ -1,0 +1,290 @@
+#include "heap/heap.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "heap/bootstrap.h"
+#include "heap/large.h"
+#include "heap/proof.h"
+#include "heap/small.h"
+#include "kernel/kernel.h"
+#include "kernel/say.h"
+#include "options.h"
+#include "release/release.h"
+#include "report/report.h"
+#include "report/stats.h"
+
+/* ---- start ---- */
+
+enum { HEAP_NEW, HEAP_STARTING, HEAP_READY };
+
+static int heap_state; /* an enum; grows only */
+static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct thread *starter;
+
+static void start(void)
+{
+	machine_init();
+	options_load();
+	threads_init();
+	large_init();
+	release_init(&(struct release_scope){ &large, small_ledgers, &small_ledger_count });
+	if (small_init())
+		say("cannot reserve address space for small objects; requests for memory will fail");
+	threads_set_limits(options.small_max + 1 - SMALL_LEAST, small_free_limit());
+}
+
+/* Make the heap ready.  False while this very thread is making it so: what the start itself
+ * allocates (ld.so's dlsym and dladdr may) comes from a small static buffer. */
+static bool ready(void)
+{
+	if (__builtin_expect(__atomic_load_n(&heap_state, __ATOMIC_ACQUIRE) == HEAP_READY, 1))
+		return true;
+	if (__atomic_load_n(&starter, __ATOMIC_RELAXED) == &self)
+		return false;
+	pthread_mutex_lock(&start_lock);
+	if (heap_state == HEAP_NEW) {
+		starter = &self;
+		start();
+		starter = NULL;
+		__atomic_store_n(&heap_state, HEAP_READY, __ATOMIC_RELEASE);
+	}
+	pthread_mutex_unlock(&start_lock);
+	return true;
+}
+
+void heap_constructor(void)
+{
+	ready();
+	threads_init_late();
+	if (strcmp(options.report, "off"))
+		report_start();
+}
+
+/* ---- the end ---- */
+
+static size_t report_ranges(struct report_range *ranges, size_t most)
+{
+	size_t n = 0;
+
+	for (struct zone *z = zones_first(); z && n < most; z = z->next)
+		ranges[n++] = (struct report_range){ z->name, z->data.base,
+						     at_acquire(&z->data.ready) };
+	return n;
+}
+
+int heap_report(const char *where)
+{
+	struct report_range ranges[SMALL_ZONES + FILLER_ZONES];
+
+	ready();
+	proof_account();
+	return report_write(where, ranges, report_ranges(ranges, SMALL_ZONES + FILLER_ZONES));
+}
+
+void heap_destructor(void)
+{
+	if (strcmp(options.report, "off"))
+		heap_report(options.report);
+}
+
+/* ---- the calls ---- */
+
+/* The fast path came here with in_call set: hence thread_leave() on every way out that does not go
+ * through INSIDE(). */
+static void *no_memory(void)
+{
+	thread_leave();
+	stat_add(out_of_memory, 1);
+	errno = ENOMEM;
+	return NULL;
+}
+
+static void *starting(size_t n, size_t align)
+{
+	void *p = bootstrap_alloc(n, align);
+
+	thread_leave();
+	return p ? p : no_memory();
+}
+
+/* Serve a request of any size.  In a thread past its end only extents are handed out: mimalloc
+ * would make a new heap for it that nobody takes down. */
+static void *serve(size_t n, bool small_allowed)
+{
+	if (n <= options.small_max && small_allowed)
+		return small_malloc(n);
+	return large_alloc(n, 1, NULL);
+}
+
+/* Run `work`, which yields a pointer, inside the heap; `on_time` is false in a thread past its
+ * end. */
+#define INSIDE(work)                                                                               \
+	({                                                                                         \
+		bool on_time = thread_enter();                                                     \
+		if (!on_time)                                                                      \
+			thread_late_lock();                                                        \
+		void *result = (work);                                                             \
+		if (!on_time)                                                                      \
+			thread_late_unlock();                                                      \
+		else                                                                               \
+			thread_leave();                                                            \
+		result;                                                                            \
+	})
+
+void *heap_malloc(size_t n)
+{
+	if (!ready())
+		return starting(n, 16);
+	if (n > PTRDIFF_MAX)
+		return no_memory();
+	void *p = INSIDE(serve(n, on_time));
+	proof_check();
+	return p ? p : no_memory();
+}
+
+static void *serve_zeroed(size_t n, bool small_allowed)
+{
+	bool zero = false;
+
+	if (n <= options.small_max && small_allowed)
+		return small_zalloc(n);
+	void *p = large_alloc(n, 1, &zero);
+	return p && !zero ? memset(p, 0, n) : p;
+}
+
+void *heap_calloc(size_t count, size_t size)
+{
+	size_t n;
+
+	if (__builtin_mul_overflow(count, size, &n) || n > PTRDIFF_MAX)
+		return no_memory();
+	if (!ready())
+		return starting(n, 16);
+	void *p = INSIDE(serve_zeroed(n, on_time));
+	proof_check();
+	return p ? p : no_memory();
+}
+
+static void *serve_aligned(size_t align, size_t n, bool small_allowed)
+{
+	if (align < machine.page && n + align <= options.small_max && small_allowed)
+		return small_aligned(align, n);
+	return large_alloc(n, align, NULL);
+}
+
+void *heap_aligned(size_t align, size_t n)
+{
+	if (align <= 16)
+		return heap_malloc(n);
+	if (!ready())
+		return starting(n, align);
+	if (n > PTRDIFF_MAX || align > PTRDIFF_MAX - n)
+		return no_memory();
+	void *p = INSIDE(serve_aligned(align, n, on_time));
+	proof_check();
+	return p ? p : no_memory();
+}
+
+static void *release_block(void *p)
+{
+	if (large_owns(p))
+		large_free(p);
+	else if (small_owns(p))
+		small_free(p);
+	else
+		die("free(%p): not a block of this heap", p);
+	return NULL;
+}
+
+void heap_free(void *p)
+{
+	if (!p || bootstrap_owns(p)) {
+		thread_leave();
+		return;
+	}
+	int saved_errno = errno;
+	INSIDE(release_block(p));
+	errno = saved_errno;
+}
+
+static size_t usable(const void *p)
+{
+	if (bootstrap_owns(p))
+		return bootstrap_usable(p);
+	if (large_owns(p))
+		return large_usable(p);
+	if (!small_owns(p))
+		die("malloc_usable_size(%p): not a block of this heap", p);
+	return small_usable(p);
+}
+
+size_t heap_usable(const void *p)
+{
+	return p ? usable(p) : 0;
+}
+
+/* Move a block from one server to another. */
+static void *move_block(void *p, size_t n, bool small_allowed)
+{
+	void *to = serve(n, small_allowed);
+	size_t old = usable(p);
+
+	if (!to)
+		return NULL;
+	memcpy(to, p, old < n ? old : n);
+	if (!bootstrap_owns(p))
+		release_block(p);
+	return to;
+}
+
+static void *resize(void *p, size_t n, bool small_allowed)
+{
+	bool to_small = n <= options.small_max && small_allowed;
+
+	if (large_owns(p))
+		return to_small ? move_block(p, n, small_allowed) : large_realloc(p, n);
+	if (small_owns(p) && to_small)
+		return small_realloc(p, n);
+	return move_block(p, n, small_allowed);
+}
+
+void *heap_realloc(void *p, size_t n)
+{
+	if (!p)
+		return heap_malloc(n);
+	if (!n) {
+		heap_free(p);
+		return NULL;
+	}
+	if (n > PTRDIFF_MAX)
+		return no_memory();
+	ready();
+	void *to = INSIDE(resize(p, n, on_time));
+	proof_check();
+	return to ? to : no_memory();
+}
+
+static void *collect(bool on_time)
+{
+	if (on_time) {
+		small_collect();
+		large_collect();
+	}
+	return release_all() ? &self : NULL;
+}
+
+bool heap_trim(void)
+{
+	return ready() && INSIDE(collect(on_time));
+}
+
+struct heap_figures heap_figures(void)
+{
+	struct heap_figures f = { stat_get(small_used) + stat_get(large_used), 0 };
+
+	for (struct zone *z = zones_first(); z; z = z->next)
+		f.usable += at_acquire(&z->data.ready);
+	return f;
+}

@@ -1,0 +1,71 @@
+/*
+ * heap.h: who serves a request.
+ *
+ * The fast paths of malloc and free are inline: two stores, one compare, one call.  All else is in
+ * heap.c.  Sizes and alignments are in bytes.  These functions are thread-safe; like glibc's they
+ * are not async-signal-safe in the thread that was interrupted inside one of them.
+ */
+#ifndef UNSPLIT_HEAP_HEAP_H
+#define UNSPLIT_HEAP_HEAP_H
+
+#include <mimalloc.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "heap/thread.h"
+
+/* All return NULL and set errno to ENOMEM if the request cannot be met. */
+void *heap_malloc(size_t n);
+void *heap_calloc(size_t count, size_t size);
+void *heap_realloc(void *p, size_t n);
+/* align must be a power of two. */
+void *heap_aligned(size_t align, size_t n);
+/* Keeps errno. */
+void heap_free(void *p);
+size_t heap_usable(const void *p);
+/* Return all that can be returned; true if something was. */
+bool heap_trim(void);
+
+/* Bytes promised to the program, and bytes of address space usable for it. */
+struct heap_figures {
+	size_t used, usable;
+};
+struct heap_figures heap_figures(void);
+
+/* Called by the constructor: what may allocate, and so could not be done by the first malloc. */
+void heap_constructor(void);
+/* Called by the destructor. */
+void heap_destructor(void);
+/* Write the report now (report/report.h). */
+int heap_report(const char *where);
+
+static inline __attribute__((always_inline)) void *heap_fast_malloc(size_t n)
+{
+	struct thread *t = &self;
+
+	*(volatile int *)&t->in_call = 1;
+	if (__builtin_expect(n - SMALL_LEAST < t->small_limit, 1)) {
+		void *p = mi_malloc(n);
+
+		*(volatile int *)&t->in_call = 0;
+		if (__builtin_expect(p != NULL, 1))
+			return p;
+	}
+	return heap_malloc(n);
+}
+
+static inline __attribute__((always_inline)) void heap_fast_free(void *p)
+{
+	struct thread *t = &self;
+
+	*(volatile int *)&t->in_call = 1;
+	if (__builtin_expect((uintptr_t)p < t->free_limit, 1)) {
+		mi_free(p);
+		*(volatile int *)&t->in_call = 0;
+		return;
+	}
+	heap_free(p);
+}
+
+#endif

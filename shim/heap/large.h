@@ -1,0 +1,36 @@
+/*
+ * large.h: requests above mimalloc's share, as extents, with a cache of freed ones in each thread.
+ *
+ * Sizes are in bytes.  Every function must be called between thread_enter() and thread_leave(),
+ * but for large_free(), large_alloc(), large_resize() and large_usable(), which work in a THREAD_LATE
+ * thread too (without the cache).
+ */
+#ifndef UNSPLIT_HEAP_LARGE_H
+#define UNSPLIT_HEAP_LARGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "pmd/filler.h"
+
+extern struct filler large;
+
+void large_init(void);
+bool large_owns(const void *p);
+
+/* At least n bytes, aligned to `align` (a power of two; a page if less).  *zero says whether they
+ * read as zero; NULL for `zero` if that does not matter.  NULL if there is no memory; errno is not
+ * set. */
+void *large_alloc(size_t n, size_t align, bool *zero);
+void large_free(void *p);
+/* Bytes that may be used at p. */
+size_t large_usable(const void *p);
+/* Make the block at p at least n bytes long: where it is, else elsewhere.  NULL if there is no
+ * memory; the old block then stays. */
+void *large_realloc(void *p, size_t n);
+
+/* Give this thread's cached extents back to the filler. */
+void large_collect(void);
+void large_thread_end(void);
+
+#endif

@@ -1,0 +1,201 @@
+#include "heap/small.h"
+
+#include <errno.h>
+#include <mimalloc.h>
+#include <pthread.h>
+#include <sys/mman.h> /* PROT_*, MADV_*: no call is made from here */
+
+#include "heap/proof.h"
+#include "kernel/got.h"
+#include "kernel/kernel.h"
+#include "kernel/say.h"
+#include "release/release.h"
+#include "report/stats.h"
+
+struct ledger small_ledgers[SMALL_ZONES];
+size_t small_ledger_count;
+
+/* mimalloc's segments; arenas must be aligned to them. */
+enum { SEGMENT = 32 << 20 };
+
+/* Where the first zone goes: mimalloc knows its own segments only below 20 TiB, and no executable,
+ * stack or mmap of the program comes near. */
+#define SMALL_HINT  ((void *)(10ul << 40))
+#define SMALL_BYTES (1ul << 40)
+
+static pthread_mutex_t grow_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static struct ledger *ledger_of(const void *p)
+{
+	size_t n = at_acquire(&small_ledger_count);
+
+	for (size_t i = 0; i < n; i++)
+		if (zone_owns(&small_ledgers[i].zone, p))
+			return &small_ledgers[i];
+	return NULL;
+}
+
+/* ---- what mimalloc calls instead of libc ---- */
+
+/* What its slots held before: libc's, for memory that is not ours to keep a ledger of. */
+static int (*libc_madvise)(void *addr, size_t bytes, int advice);
+static int (*libc_mprotect)(void *addr, size_t bytes, int protection);
+
+static int fail(int error)
+{
+	errno = error;
+	return -1;
+}
+
+static int on_madvise(void *addr, size_t bytes, int advice)
+{
+	struct ledger *l = ledger_of(addr);
+
+	if (l && (advice == MADV_DONTNEED || advice == MADV_FREE)) {
+		ledger_give(l, addr, bytes);
+		release_tick();
+		return 0;
+	}
+	return libc_madvise(addr, bytes, advice);
+}
+
+static int on_mprotect(void *addr, size_t bytes, int protection)
+{
+	struct ledger *l = ledger_of(addr);
+
+	if (!l || protection != (PROT_READ | PROT_WRITE))
+		return libc_mprotect(addr, bytes, protection);
+	if (ledger_take(l, addr, bytes))
+		return fail(ENOMEM);
+	proof_check();
+	return 0;
+}
+
+/* ---- zones ---- */
+
+/* Give mimalloc one more zone.  Not committed, so that it reports what it takes; unless it cannot
+ * report, then it gets all of it and never gives a part back. */
+static int add_zone(size_t bytes)
+{
+	size_t n = small_ledger_count;
+	void *hint = n ? NULL : SMALL_HINT;
+
+	if (n == SMALL_ZONES || ledger_open(&small_ledgers[n], "small", hint, bytes, SEGMENT, SEGMENT))
+		return ENOMEM;
+	struct prefix *data = &small_ledgers[n].zone.data;
+	bool reports = libc_madvise && libc_mprotect;
+	if (!reports && prefix_need(data, data->bytes))
+		return ENOMEM;
+	at_publish(&small_ledger_count, n + 1);
+	return mi_manage_os_memory_ex(data->base, data->bytes, !reports, false, true, -1, false, NULL)
+		       ? 0
+		       : ENOMEM;
+}
+
+/* All of mimalloc's memory is in use: is there address space for more? */
+static bool grow(void)
+{
+	size_t before = at_acquire(&small_ledger_count);
+
+	pthread_mutex_lock(&grow_lock);
+	bool grown = small_ledger_count != before || !add_zone(zone_share(SMALL_BYTES));
+	pthread_mutex_unlock(&grow_lock);
+	return grown;
+}
+
+static void set_mimalloc_options(void)
+{
+	mi_option_set(mi_option_eager_commit, 0);
+	mi_option_set(mi_option_eager_commit_delay, 0);
+	/* Report free spans at once: what to keep is decided in release/. */
+	mi_option_set(mi_option_decommit_delay, 0);
+	mi_option_set(mi_option_segment_decommit_delay, 0);
+	mi_option_set(mi_option_page_reset, 0);
+	mi_option_set(mi_option_limit_os_alloc, 1);
+	mi_option_set(mi_option_use_numa_nodes, 1);
+	mi_option_set(mi_option_large_os_pages, 0);
+	mi_option_set(mi_option_show_errors, 0);
+	/* A slice of the ledger must be mimalloc's slice, else part of one would be given. */
+	mi_option_set(mi_option_allow_decommit, machine.unit == 32 * (64ul << 10));
+}
+
+int small_init(void)
+{
+	*(void **)&libc_madvise = got_patch((void *)mi_malloc, "madvise", (void *)on_madvise);
+	*(void **)&libc_mprotect = got_patch((void *)mi_malloc, "mprotect", (void *)on_mprotect);
+	set_mimalloc_options();
+	return add_zone(zone_share(SMALL_BYTES));
+}
+
+uintptr_t small_free_limit(void)
+{
+	const struct zone *z = &small_ledgers[0].zone;
+
+	return small_ledger_count == 1 && z->data.base == SMALL_HINT
+		       ? (uintptr_t)z->data.base + z->data.bytes
+		       : 0;
+}
+
+bool small_owns(const void *p)
+{
+	return ledger_of(p) != NULL;
+}
+
+/* ---- the calls ---- */
+
+static size_t at_least_16(size_t n)
+{
+	return n < 16 ? 16 : n;
+}
+
+/* Retry an allocation that failed, after more address space was found or memory given back. */
+#define RETRY(expression)                                                                          \
+	({                                                                                         \
+		void *p_ = (expression);                                                           \
+		if (__builtin_expect(!p_, 0) && release_all())                                     \
+			p_ = (expression);                                                         \
+		if (__builtin_expect(!p_, 0) && grow())                                            \
+			p_ = (expression);                                                         \
+		p_;                                                                                \
+	})
+
+void *small_malloc(size_t n)
+{
+	return RETRY(mi_malloc(at_least_16(n)));
+}
+
+void *small_zalloc(size_t n)
+{
+	return RETRY(mi_zalloc(at_least_16(n)));
+}
+
+void *small_aligned(size_t align, size_t n)
+{
+	/* mi_malloc_aligned() misaligns where size == align == 256, 512 or 1024. */
+	return RETRY(mi_malloc_aligned_at(at_least_16(n), align, 0));
+}
+
+void *small_realloc(void *p, size_t n)
+{
+	return RETRY(mi_realloc(p, at_least_16(n)));
+}
+
+void small_free(void *p)
+{
+	mi_free(p);
+}
+
+size_t small_usable(const void *p)
+{
+	return mi_usable_size(p);
+}
+
+void small_collect(void)
+{
+	mi_collect(true);
+}
+
+void small_thread_end(void)
+{
+	mi_thread_done();
+}

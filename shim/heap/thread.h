@@ -1,0 +1,73 @@
+/*
+ * thread.h: the threads that use the heap, and standing them still for fork().
+ *
+ * Every call into the heap brackets itself with two plain stores to self.in_call.  fork() must not
+ * copy the heap while another thread is half-way through changing it (a child that starts threads
+ * would hang about once in a thousand), so before a fork each other thread is sent to the slow
+ * path, by setting its limits to zero, and waited for until it is outside.  membarrier() makes the
+ * plain stores visible in order.  When all threads are outside, no lock of ours is held either, so
+ * fork needs to take none but the registry's.
+ *
+ * Lock order (each may be taken while those before it are held):
+ *   registry (thread.c)  >  window (release/)  >  filler (pmd/filler.h)  >  zones (pmd/zone.c)
+ * None is held in a call to mimalloc, in dlsym, in an unwinder or while printing, except that a
+ * thread past its end works under the registry lock (heap_late()).
+ */
+#ifndef UNSPLIT_HEAP_THREAD_H
+#define UNSPLIT_HEAP_THREAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum thread_state {
+	THREAD_NEW,      /* never seen: the next call takes the slow path and attaches it */
+	THREAD_ATTACHED, /* in the registry */
+	THREAD_LATE,     /* its end was seen; what it still does, in destructors of others, goes
+			  * under the registry lock */
+};
+
+struct extent_cache;
+
+/* Kept to a few words: initial-exec TLS is scarce under dlopen. */
+struct thread {
+	/* 1 while this thread is inside the heap.  Written by it alone; read in fork(). */
+	int in_call;
+	int state;
+	/* A request n is mimalloc's if n - SMALL_LEAST is below this; 0 sends all to the slow path. */
+	size_t small_limit;
+	/* Pointers below this are mimalloc's; 0 sends all to the slow path. */
+	uintptr_t free_limit;
+	struct extent_cache *cache;
+	struct thread *prev, *next; /* registry lock */
+};
+
+/* Smaller requests take the slow path, which asks for 16 bytes: mimalloc aligns 8-byte blocks to 8,
+ * and programs rely on 16. */
+enum { SMALL_LEAST = 9 };
+
+extern __thread struct thread self __attribute__((tls_model("initial-exec")));
+
+/* The limits that attached threads get. */
+void threads_set_limits(size_t small_limit, uintptr_t free_limit);
+
+/* Begin a call on the slow path.  False if the thread is THREAD_LATE: then the caller must work
+ * between thread_late_lock() and thread_late_unlock(), and keep away from mimalloc's allocation
+ * functions, which would revive the thread's heap for good. */
+bool thread_enter(void);
+
+static inline void thread_leave(void)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	*(volatile int *)&self.in_call = 0;
+}
+
+void thread_late_lock(void);
+void thread_late_unlock(void);
+
+/* Called once, early: registers what fork() needs. */
+void threads_init(void);
+/* Called by a constructor, when libc is up: registers the fork handlers. */
+void threads_init_late(void);
+
+#endif

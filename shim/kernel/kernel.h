@@ -1,0 +1,90 @@
+/*
+ * kernel.h: everything we ask of the kernel about memory, behind one struct.
+ *
+ * Nobody outside shim/kernel/ makes a memory system call.  The rest of the shim calls through
+ * `kernel`, which points at the Linux implementation; unit tests point it at a fake that records
+ * every call and can fail any of them.
+ *
+ * Vocabulary
+ *   page   the kernel's base page (4 KiB on x86-64); `machine.page` bytes
+ *   unit   one naturally aligned range of the size of a PMD page (2 MiB on x86-64);
+ *          `machine.unit` bytes.  What the kernel can map with one huge page
+ *   grain  1/512 of a unit, never smaller than a page (4 KiB on x86-64); `machine.grain` bytes.
+ *          The granularity of extents (pmd/filler.h)
+ *
+ * Error convention: 0 or a positive errno value is returned; `errno` itself is never changed, so
+ * that free() keeps it whatever we do inside.
+ *
+ * "K1", "K2", ... in comments name the measured facts about what each call does to a huge page;
+ * they are listed in the README under "What the kernel does".
+ */
+#ifndef UNSPLIT_KERNEL_KERNEL_H
+#define UNSPLIT_KERNEL_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct kernel {
+	/* Reserve address space, PROT_NONE, not accounted, at `hint` if that is free, else
+	 * anywhere.  Page aligned.  Returns NULL on failure. */
+	void *(*reserve)(void *hint, size_t bytes);
+	/* Undo reserve(), for a whole reservation or a page-aligned part of it. */
+	int (*unreserve)(void *addr, size_t bytes);
+	/* Make reserved pages readable and writable.  ENOMEM under strict overcommit. */
+	int (*make_usable)(void *addr, size_t bytes);
+
+	/* MADV_HUGEPAGE: faults in whole units of the range may be huge from now on. */
+	int (*advise_huge)(void *addr, size_t bytes);
+	/* MADV_NOHUGEPAGE: neither faults nor khugepaged make huge pages in the range.  A huge
+	 * page already there stays (K1). */
+	int (*advise_base)(void *addr, size_t bytes);
+
+	/* MADV_DONTNEED.  On whole units nothing is split and the memory is free at once; on part
+	 * of a huge page it is a lie (K1): call it there only after split(). */
+	int (*give_back)(void *addr, size_t bytes);
+	/* Split the huge page under `page` synchronously: MADV_COLD on one base page (K1).
+	 * Contents are kept, and subpages that hold only zeros are freed.  EINVAL if locked. */
+	int (*split)(void *page);
+	/* MADV_COLLAPSE on one unit: make it one huge page, contents kept (K5).  EAGAIN and ENOMEM
+	 * are ordinary. */
+	int (*collapse)(void *unit);
+	/* Move whole units with mremap to `to`, which must be whole unused units of the same
+	 * zone.  The source stays mapped and reads zero.  Contents and huge pages move (K3).  The
+	 * destination becomes a VMA of its own. */
+	int (*move)(void *from, size_t bytes, void *to);
+	/* Put fresh anonymous memory in place of whole units that move() went to, so that their
+	 * VMA can merge with its neighbours again.  The advice is gone with the old mapping. */
+	int (*remap)(void *addr, size_t bytes);
+	/* Bytes of [addr, addr+bytes) that are resident; SIZE_MAX if the kernel will not say. */
+	size_t (*resident)(void *addr, size_t bytes);
+
+	/* Bytes of address space the process may have (RLIMIT_AS); SIZE_MAX if unlimited. */
+	size_t (*address_limit)(void);
+
+	/* Nanoseconds of a monotonic clock. */
+	uint64_t (*now)(void);
+};
+
+extern const struct kernel *kernel;
+extern const struct kernel kernel_linux;
+
+/* What this machine is; filled once by machine_init(), read by everybody after. */
+struct machine {
+	size_t page;  /* bytes of a base page */
+	size_t unit;  /* bytes of a unit */
+	size_t grain; /* unit / 512 */
+	unsigned unit_shift;
+	unsigned grain_shift;
+	bool pmd_known; /* hpage_pmd_size was readable: the kernel has THP at all */
+};
+
+extern struct machine machine;
+
+/* Read page and PMD size.  Idempotent, makes three system calls, allocates nothing. */
+void machine_init(void);
+/* Set the derived fields from `page` and `unit` (powers of two, bytes).  machine_init() uses it,
+ * and tests to try other machines. */
+void machine_set(size_t page, size_t unit);
+
+#endif

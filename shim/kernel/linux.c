@@ -1,0 +1,167 @@
+#include "kernel/kernel.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kernel/sysfs.h"
+
+/* Debian 12's headers know these; older ones may not (K5). */
+#ifndef MADV_COLD
+#define MADV_COLD 20
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
+/* Run one call that reports through errno; return its error, leave errno as it was. */
+#define CALL(expression)                                                                           \
+	({                                                                                         \
+		int saved_errno = errno;                                                           \
+		int error = (expression) ? errno : 0;                                              \
+		errno = saved_errno;                                                               \
+		error;                                                                             \
+	})
+
+static void *linux_reserve(void *hint, size_t bytes)
+{
+	int saved_errno = errno;
+	void *p = mmap(hint, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	errno = saved_errno;
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static int linux_unreserve(void *addr, size_t bytes)
+{
+	return CALL(munmap(addr, bytes));
+}
+
+static int linux_make_usable(void *addr, size_t bytes)
+{
+	return CALL(mprotect(addr, bytes, PROT_READ | PROT_WRITE));
+}
+
+static int linux_advise_huge(void *addr, size_t bytes)
+{
+	return CALL(madvise(addr, bytes, MADV_HUGEPAGE));
+}
+
+static int linux_advise_base(void *addr, size_t bytes)
+{
+	return CALL(madvise(addr, bytes, MADV_NOHUGEPAGE));
+}
+
+static int linux_give_back(void *addr, size_t bytes)
+{
+	return CALL(madvise(addr, bytes, MADV_DONTNEED));
+}
+
+static int linux_split(void *page)
+{
+	return CALL(madvise(page, machine.page, MADV_COLD));
+}
+
+static int linux_collapse(void *unit)
+{
+	return CALL(madvise(unit, machine.unit, MADV_COLLAPSE));
+}
+
+static int linux_move(void *from, size_t bytes, void *to)
+{
+	/* DONTUNMAP, so that the source stays part of the zone instead of becoming a hole that
+	 * another mapping of the program could fall into. */
+	return CALL(mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP,
+			   to) == MAP_FAILED);
+}
+
+static int linux_remap(void *addr, size_t bytes)
+{
+	return CALL(mmap(addr, bytes, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+			 0) == MAP_FAILED);
+}
+
+static size_t linux_resident(void *addr, size_t bytes)
+{
+	enum { AT_ONCE = 1024 };
+	unsigned char seen[AT_ONCE];
+	size_t pages = bytes / machine.page, resident = 0;
+
+	for (size_t at = 0; at < pages; at += AT_ONCE) {
+		size_t n = pages - at < AT_ONCE ? pages - at : AT_ONCE;
+
+		if (CALL(mincore((char *)addr + at * machine.page, n * machine.page, seen)))
+			return SIZE_MAX;
+		for (size_t i = 0; i < n; i++)
+			resident += (seen[i] & 1) * machine.page;
+	}
+	return resident;
+}
+
+static size_t linux_address_limit(void)
+{
+	struct rlimit limit;
+
+	if (CALL(getrlimit(RLIMIT_AS, &limit)) || limit.rlim_cur == RLIM_INFINITY)
+		return SIZE_MAX;
+	return limit.rlim_cur;
+}
+
+static uint64_t linux_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+const struct kernel kernel_linux = {
+	.reserve = linux_reserve,
+	.unreserve = linux_unreserve,
+	.make_usable = linux_make_usable,
+	.advise_huge = linux_advise_huge,
+	.advise_base = linux_advise_base,
+	.give_back = linux_give_back,
+	.split = linux_split,
+	.collapse = linux_collapse,
+	.move = linux_move,
+	.remap = linux_remap,
+	.resident = linux_resident,
+	.address_limit = linux_address_limit,
+	.now = linux_now,
+};
+
+const struct kernel *kernel = &kernel_linux;
+
+struct machine machine;
+
+void machine_set(size_t page, size_t unit)
+{
+	machine.page = page;
+	machine.unit = unit;
+	machine.grain = unit / 512 > page ? unit / 512 : page;
+	machine.unit_shift = (unsigned)__builtin_ctzl(machine.unit);
+	machine.grain_shift = (unsigned)__builtin_ctzl(machine.grain);
+}
+
+void machine_init(void)
+{
+	size_t page = getauxval(AT_PAGESZ);
+	uint64_t unit;
+
+	machine.pmd_known = sysfs_number(SYSFS_THP "hpage_pmd_size", &unit);
+	/* Units of more than 32 MiB (64 KiB base pages: 512 MiB) would hold more memory than they
+	 * save faults.  There, and without THP, lay memory out in smaller units all the same:
+	 * packing and whole returns work on any kernel. */
+	if (!machine.pmd_known || unit > ((size_t)32 << 20) || unit < 512 * page)
+		unit = page * 512;
+	machine_set(page, (size_t)unit);
+}

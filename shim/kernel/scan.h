@@ -1,0 +1,24 @@
+/*
+ * scan.h: what the kernel really gave: resident and huge bytes of an address range.
+ */
+#ifndef UNSPLIT_KERNEL_SCAN_H
+#define UNSPLIT_KERNEL_SCAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct scan {
+	uint64_t resident;  /* bytes mapped to memory of ours, huge or not; the zero page is not */
+	uint64_t huge;	    /* bytes of it that are mapped by PMD pages */
+	bool whole_process; /* the kernel has no PAGEMAP_SCAN: the figures are smaps_rollup's, for
+			     * the whole process, not for the range */
+};
+
+/* Ask for [addr, addr+bytes) of this process: ioctl(PAGEMAP_SCAN) (kernel >= 6.7, K7), else
+ * smaps_rollup.  Returns 0 or an errno value.  Allocates nothing, keeps errno, thread-safe. */
+int scan_range(const void *addr, size_t bytes, struct scan *result);
+/* The fallback alone, so that tests reach it. */
+int scan_rollup(struct scan *result);
+
+#endif

@@ -1,0 +1,3 @@
+#include "pmd/demand.h"
+
+struct demand demand;

@@ -1,0 +1,89 @@
+/*
+ * filler.h: page-granular extents, packed into units.
+ *
+ * Serves requests above mimalloc's share.  An extent of less than a unit is packed into the unit
+ * whose longest free run is the shortest that fits, the fullest such unit first; a larger one takes
+ * neighbouring whole units, and what its last unit has left over is offered to smaller ones.
+ * Mechanism only: when a free unit goes back to the kernel is decided in release/.
+ *
+ * Vocabulary
+ *   page    a grain, 1/512 of a unit (4 KiB on x86-64)
+ *   extent  a run of pages handed to one client; known by its address alone
+ *   kept    a wholly free unit that is still backed;  clean  one that is not
+ *   top     units of a zone from here on were never used
+ *
+ * One lock guards everything but the sizes of extents, which only their owner writes.  No system
+ * call is made under it, except to make address space usable (rare).  All functions are thread-safe
+ * and call no malloc.
+ */
+#ifndef UNSPLIT_PMD_FILLER_H
+#define UNSPLIT_PMD_FILLER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pmd/runs.h"
+#include "pmd/unit.h"
+#include "pmd/zone.h"
+
+enum { FILLER_ZONES = 16 };
+
+struct filler_zone {
+	struct zone zone;
+	struct prefix units; /* struct unit, one a unit */
+	struct prefix sizes; /* uint32_t, one a page: at an extent's first page its pages */
+	size_t top;
+};
+
+struct filler {
+	pthread_mutex_t lock;
+	struct filler_zone zones[FILLER_ZONES];
+	size_t zone_count; /* grows only; zones below it never change place */
+	struct unit *part[UNIT_PAGES + 1];       /* UNIT_PART units by `longest` */
+	uint64_t part_filled[BITS_WORDS + 1];    /* which lists are not empty */
+	struct runs kept, clean;
+	size_t part_units, part_used_pages, whole_units;
+};
+
+/* What a request may ask for beyond its size. */
+struct filler_request {
+	size_t pages;
+	size_t align;  /* pages, a power of two; may be larger than a unit */
+	size_t growth; /* units to leave free behind a large extent, so that it can grow */
+};
+
+void filler_init(struct filler *f);
+/* Reserve one more zone of up to `bytes`.  Returns 0 or ENOMEM. */
+int filler_add_zone(struct filler *f, size_t bytes, size_t least);
+
+/* An extent, or NULL if there is no room.  *zero says whether it reads as zero. */
+void *filler_alloc(struct filler *f, const struct filler_request *request, bool *zero);
+/* Free an extent.  Returns its pages. */
+size_t filler_free(struct filler *f, void *extent);
+/* Make an extent `pages` long where it is; false if that cannot be.  New pages are not zeroed. */
+bool filler_resize(struct filler *f, void *extent, size_t pages);
+/* Move the memory of the whole units of `from` to `to`, an extent at least as long, both
+ * unit-aligned, without copying.  Returns the bytes moved; 0 if the kernel refused. */
+size_t filler_move(struct filler *f, void *from, void *to);
+
+/* The zone that holds p, or NULL.  Lock-free. */
+struct filler_zone *filler_zone_of(struct filler *f, const void *p);
+/* The pages of the extent that starts at p; 0 if none does.  p must lie in a zone.  Lock-free. */
+size_t filler_size(struct filler *f, const void *p);
+
+/* Hide a live extent: it counts as not there until shown again, so that a second free of one that
+ * lies in a thread's cache is noticed.  To be called by its owner.  Lock-free. */
+void filler_hide(struct filler *f, const void *extent);
+void filler_show(struct filler *f, const void *extent);
+
+/* Return up to `most` kept units, neighbours in one call, the longest run first.  Returns how many
+ * went; fewer than asked means that no more are kept, or that the kernel refused. */
+size_t filler_return(struct filler *f, size_t most);
+size_t filler_kept(struct filler *f);
+
+/* The invariants; takes the lock. */
+bool filler_consistent(struct filler *f);
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * ledger.h: which slices of the small zone mimalloc uses, one atomic word a unit.
+ *
+ * mimalloc reports each span it takes or frees (its mprotect and madvise calls reach us, see
+ * heap/small.h).  We only note it: a free span costs no system call, and a unit with no used slice
+ * left is kept for the next demand until the policy wants it returned, whole.
+ *
+ * Vocabulary
+ *   slice  1/32 of a unit: 64 KiB on x86-64, which is mimalloc's smallest span.  On machines where
+ *          it is more, mimalloc is told not to report parts of a segment at all
+ *   kept   a unit with no used slice that may still be backed by memory
+ *
+ * A word holds 32 used bits, DIRTY (something may have been written since the unit was last
+ * returned) and BUSY (a whole return is under way; whoever wants the unit waits for it, 9 us on
+ * average, K8).  All functions are lock-free but for that wait, thread-safe, and call no malloc.
+ */
+#ifndef UNSPLIT_PMD_LEDGER_H
+#define UNSPLIT_PMD_LEDGER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pmd/atomic.h"
+#include "pmd/zone.h"
+
+#define LEDGER_USED  0xffffffffull
+#define LEDGER_DIRTY (1ull << 32)
+#define LEDGER_BUSY  (1ull << 33)
+
+struct ledger {
+	struct zone zone;
+	struct prefix words; /* uint64_t, one a unit */
+	size_t top;  /* units from here on were never used */
+	size_t kept; /* units */
+};
+
+/* Open a ledger and its zone of up to `bytes`.  Returns 0 or ENOMEM. */
+int ledger_open(struct ledger *l, const char *name, void *hint, size_t bytes, size_t least,
+		size_t align);
+
+/* mimalloc is about to use [addr, addr+bytes), rounded outwards to slices: make it usable and note
+ * it.  Returns 0 or ENOMEM, and then nothing is noted. */
+int ledger_take(struct ledger *l, const void *addr, size_t bytes);
+
+/* mimalloc does not use [addr, addr+bytes) any more, rounded inwards to slices.  Its contents may
+ * be lost from now on. */
+void ledger_give(struct ledger *l, const void *addr, size_t bytes);
+
+/* Return up to `most` kept units to the kernel, neighbours in one call.  Returns how many went. */
+size_t ledger_return(struct ledger *l, size_t most);
+
+static inline size_t ledger_kept(const struct ledger *l)
+{
+	return at_get(&l->kept);
+}
+
+/* The invariants, for tests; to be called while nobody else uses the ledger. */
+bool ledger_consistent(const struct ledger *l);
+
+#endif

@@ -1,0 +1,40 @@
+#include "pmd/meta.h"
+
+#include <string.h>
+
+#include "kernel/kernel.h"
+
+#define RANGE_BYTES (1ul << 28)
+
+static void *take_fresh(struct meta_pool *pool)
+{
+	size_t bytes = RANGE_BYTES;
+
+	while (!pool->range.base && prefix_reserve(&pool->range, NULL, bytes, machine.page))
+		if ((bytes /= 2) < machine.page)
+			return NULL;
+	if (prefix_need(&pool->range, pool->used + pool->size))
+		return NULL;
+	pool->used += pool->size;
+	return pool->range.base + pool->used - pool->size;
+}
+
+void *meta_take(struct meta_pool *pool)
+{
+	pthread_mutex_lock(&pool->lock);
+	void *item = pool->free;
+	if (item)
+		pool->free = *(void **)item;
+	else
+		item = take_fresh(pool);
+	pthread_mutex_unlock(&pool->lock);
+	return item ? memset(item, 0, pool->size) : NULL;
+}
+
+void meta_put(struct meta_pool *pool, void *item)
+{
+	pthread_mutex_lock(&pool->lock);
+	*(void **)item = pool->free;
+	pool->free = item;
+	pthread_mutex_unlock(&pool->lock);
+}

@@ -1,0 +1,81 @@
+/*
+ * zone.h: reserved address ranges, and the advice that covers them.
+ *
+ * Vocabulary
+ *   prefix  a reserved range of which a growing prefix is usable.  Growth is one mprotect, rare
+ *           and in large steps, so a prefix is two VMAs whatever happens inside it
+ *   zone    a unit-aligned prefix with ONE policy (huge or base pages), so that its VMA flags are
+ *           uniform and advising it costs no further VMAs (K3)
+ *
+ * A zone begins on base pages.  Once the heap has proven big (zones_prove()), every zone, and every
+ * later one, is advised huge, whole, once.
+ *
+ * All functions are thread-safe and call no malloc.
+ */
+#ifndef UNSPLIT_PMD_ZONE_H
+#define UNSPLIT_PMD_ZONE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pmd/atomic.h"
+
+struct prefix {
+	char *base;
+	size_t bytes;
+	size_t ready; /* bytes usable from base; grows only, under zones' lock */
+};
+
+/* Reserve `bytes`, aligned to `align` (a power of two), near `hint` if it is free.  Returns 0 or
+ * ENOMEM. */
+int prefix_reserve(struct prefix *p, void *hint, size_t bytes, size_t align);
+void prefix_release(struct prefix *p);
+/* Make the first `bytes` usable.  Returns 0, or ENOMEM (beyond the range, or refused by the kernel:
+ * strict overcommit). */
+int prefix_grow(struct prefix *p, size_t bytes);
+
+static inline int prefix_need(struct prefix *p, size_t bytes)
+{
+	return bytes <= at_acquire(&p->ready)
+		       ? 0
+		       : prefix_grow(p, bytes);
+}
+
+struct zone {
+	const char *name;
+	struct prefix data;
+	size_t units;      /* in the reservation */
+	bool huge; /* advised, and the kernel took it */
+	struct zone *next; /* in the list of all zones, under zones' lock */
+};
+
+/* How much of `bytes` a zone should reserve: all, unless the program's address space is limited
+ * (RLIMIT_AS); then an eighth of the limit, in steps of 32 MiB, so that there is room beside it. */
+size_t zone_share(size_t bytes);
+
+/* Reserve a zone of as many of `bytes` as the address space limit allows, at least `least` (both
+ * multiples of a unit), aligned to `align`.  Returns 0 or ENOMEM. */
+int zone_open(struct zone *z, const char *name, void *hint, size_t bytes, size_t least,
+	      size_t align);
+
+static inline bool zone_owns(const struct zone *z, const void *p)
+{
+	return (uintptr_t)p - (uintptr_t)z->data.base < z->data.bytes;
+}
+
+/* Advise all zones huge from now on.  Idempotent. */
+void zones_prove(void);
+bool zones_proven(void);
+/* Advise one range of a zone as the zone is (after remap()). */
+void zone_readvise(struct zone *z, void *addr, size_t bytes);
+
+/* Resident bytes of all zones, for the question whether the heap has proven big. */
+size_t zones_resident(void);
+/* Visit all zones, newest first.  The list only grows. */
+struct zone *zones_first(void);
+
+/* Forget everything: between unit tests. */
+void zones_reset(void);
+
+#endif
