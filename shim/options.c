@@ -23,7 +23,7 @@ const struct option_row option_rows[] = {
 	ROW(name, OPTION_PERCENT, def, min, max, NULL, NULL, help)
 #define OPTION_MS(name, def, min, max, help) ROW(name, OPTION_MS, def, min, max, NULL, NULL, help)
 #define OPTION_ENUM(name, def, words, help)  ROW(name, OPTION_ENUM, def, 0, 0, words, NULL, help)
-#define OPTION_TEXT(name, def, help)	     ROW(name, OPTION_TEXT, 0, 0, 0, NULL, def, help)
+#define OPTION_TEXT(name, def, help)         ROW(name, OPTION_TEXT, 0, 0, 0, NULL, def, help)
 #include "options.def"
 };
 
@@ -31,7 +31,7 @@ const size_t option_count = sizeof(option_rows) / sizeof(option_rows[0]);
 
 enum {
 	TEXT_SIZE = 256,  /* of the OPTION_TEXT members in struct options */
-	WORD_SIZE = 64,	  /* of a name that the user wrote; ours are shorter */
+	WORD_SIZE = 64,   /* of a name that the user wrote; ours are shorter */
 	LINE_SIZE = 1024, /* of a complaint */
 };
 
@@ -42,7 +42,7 @@ struct suffix {
 };
 
 static const struct suffix size_suffixes[] = {
-    {"G", 1ul << 30}, {"M", 1ul << 20}, {"K", 1ul << 10}, {"", 1}, {NULL, 0},
+	{"G", 1ul << 30}, {"M", 1ul << 20}, {"K", 1ul << 10}, {"", 1}, {NULL, 0},
 };
 static const struct suffix ms_suffixes[] = {{"s", 1000}, {"ms", 1}, {"", 1}, {NULL, 0}};
 static const struct suffix percent_suffixes[] = {{"%", 1}, {"", 1}, {NULL, 0}};
@@ -300,7 +300,7 @@ static unsigned least(unsigned a, unsigned b)
 /* One row of the table that Levenshtein's algorithm fills (with swaps counted as one mistake):
  * what it takes to make the first i letters of `a` into the first j of `b`. */
 static void distance_row(const char *a, size_t i, const char *b, size_t bn,
-			 unsigned rows[3][WORD_SIZE])
+                         unsigned rows[3][WORD_SIZE])
 {
 	unsigned *now = rows[i % 3];
 	const unsigned *before = rows[(i + 2) % 3], *swapped = rows[(i + 1) % 3];
@@ -353,10 +353,10 @@ static void describe_unknown(const char *name, char *mistake, size_t size)
 
 	if (nearest)
 		say_into(mistake, size, "option \"%s\" is not known; did you mean \"%s\"?", name,
-			 nearest);
+		         nearest);
 	else
 		say_into(mistake, size,
-			 "option \"%s\" is not known; \"unsplit options\" lists all.", name);
+		         "option \"%s\" is not known; \"unsplit options\" lists all.", name);
 }
 
 bool options_set(struct options *o, const char *name, const char *value, char *mistake, size_t size)
@@ -375,7 +375,7 @@ bool options_set(struct options *o, const char *name, const char *value, char *m
 		say_into(mistake, size, "option %s: \"%s\" is not %s", name, value, accepted);
 	else
 		say_into(mistake, size, "option %s has no value, which would be %s", name,
-			 accepted);
+		         accepted);
 	return false;
 }
 
@@ -408,7 +408,7 @@ static void copy_word(char *word, size_t size, const char *from, const char *end
 
 /* The mistake, and what is done about it. */
 static void report_mistake(const struct options *o, const char *name, const char *mistake,
-			   option_complaint complain)
+                           option_complaint complain)
 {
 	const struct option_row *row = find_row(name);
 	char line[LINE_SIZE], value[TEXT_SIZE];
@@ -424,7 +424,7 @@ static void report_mistake(const struct options *o, const char *name, const char
 
 /* One "key:value". */
 static bool parse_entry(struct options *o, const char *entry, const char *end,
-			option_complaint complain)
+                        option_complaint complain)
 {
 	/* A cut value is longer than any that fits into the options, so it is a mistake. */
 	char name[WORD_SIZE], value[TEXT_SIZE + 4], mistake[LINE_SIZE / 2];

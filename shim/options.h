@@ -16,12 +16,12 @@
 #include <stdint.h>
 
 enum option_type {
-	OPTION_BOOL,	/* on, off */
-	OPTION_SIZE,	/* bytes: a number with an optional K, M or G (powers of 1024) */
+	OPTION_BOOL,    /* on, off */
+	OPTION_SIZE,    /* bytes: a number with an optional K, M or G (powers of 1024) */
 	OPTION_PERCENT, /* a number with an optional % */
-	OPTION_MS,	/* milliseconds: a number with an optional ms or s */
-	OPTION_ENUM,	/* one of the words of `words` */
-	OPTION_TEXT,	/* any text without ',' */
+	OPTION_MS,      /* milliseconds: a number with an optional ms or s */
+	OPTION_ENUM,    /* one of the words of `words` */
+	OPTION_TEXT,    /* any text without ',' */
 };
 
 enum { RELEASE_KEEP, RELEASE_BALANCED, RELEASE_TIGHT };
@@ -29,12 +29,12 @@ enum { BACKGROUND_AUTO, BACKGROUND_ON, BACKGROUND_OFF };
 
 /* The values.  One member for each line of options.def, with the line's name. */
 struct options {
-#define OPTION_BOOL(name, def, help)		  bool name;
-#define OPTION_SIZE(name, def, min, max, help)	  size_t name;
+#define OPTION_BOOL(name, def, help)              bool name;
+#define OPTION_SIZE(name, def, min, max, help)    size_t name;
 #define OPTION_PERCENT(name, def, min, max, help) unsigned name;
-#define OPTION_MS(name, def, min, max, help)	  unsigned name;
-#define OPTION_ENUM(name, def, words, help)	  unsigned name;
-#define OPTION_TEXT(name, def, help)		  char name[256];
+#define OPTION_MS(name, def, min, max, help)      unsigned name;
+#define OPTION_ENUM(name, def, words, help)       unsigned name;
+#define OPTION_TEXT(name, def, help)              char name[256];
 #include "options.def"
 };
 
@@ -68,7 +68,7 @@ bool option_parse(const struct option_row *row, const char *text, struct options
  * `mistake` gets what is wrong: the option, the value and what is accepted, or for an unknown name
  * the nearest known one if there is one near.  Pure. */
 bool options_set(struct options *o, const char *name, const char *value, char *mistake,
-		 size_t size);
+                 size_t size);
 
 /* Parse "key:value,key:value" over the values in `o`; blanks around keys and values, and empty
  * entries, are skipped.  For each unknown key or bad value calls `complain` with one line: what

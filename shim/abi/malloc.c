@@ -27,7 +27,9 @@
 
 EXPORT void *malloc(size_t n)
 {
-	return heap_fast_malloc(n);
+	void *p = heap_fast_malloc(&n);
+
+	return __builtin_expect(p != NULL, 1) ? p : heap_malloc(n);
 }
 
 EXPORT void free(void *p)
@@ -177,13 +179,13 @@ EXPORT int malloc_info(int options, FILE *stream)
 		return -1;
 	}
 	return fprintf(stream,
-		       "<malloc version=\"unsplit-1\">\n"
-		       "<system type=\"current\" size=\"%zu\"/>\n"
-		       "<total type=\"used\" size=\"%zu\"/>\n"
-		       "</malloc>\n",
-		       f.usable, f.used) < 0
-		       ? -1
-		       : 0;
+	               "<malloc version=\"unsplit-1\">\n"
+	               "<system type=\"current\" size=\"%zu\"/>\n"
+	               "<total type=\"used\" size=\"%zu\"/>\n"
+	               "</malloc>\n",
+	               f.usable, f.used) < 0
+	               ? -1
+	               : 0;
 }
 
 /* Names that some programs call past the standard ones. */

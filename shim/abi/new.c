@@ -101,14 +101,9 @@ static void *new_nothrow(size_t align, size_t n)
 	EXPORT void *name(size_t n);                                                               \
 	EXPORT void *name(size_t n)                                                                \
 	{                                                                                          \
-		struct thread *t = &self;                                                          \
-		*(volatile int *)&t->in_call = 1;                                                  \
-		if (__builtin_expect(n - SMALL_LEAST < t->small_limit, 1)) {                       \
-			void *p = mi_malloc(n);                                                    \
-			*(volatile int *)&t->in_call = 0;                                          \
-			if (__builtin_expect(p != NULL, 1))                                        \
-				return p;                                                          \
-		}                                                                                  \
+		void *p = heap_fast_malloc(&n);                                                    \
+		if (__builtin_expect(p != NULL, 1))                                                \
+			return p;                                                                  \
 		return new_slow(1, n, __builtin_return_address(0));                                \
 	}
 

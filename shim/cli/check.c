@@ -61,11 +61,11 @@ struct check check_size(const struct host *h)
 {
 	if (!h->unit)
 		return bad("this kernel has no huge pages of the transparent kind",
-			   "boot a kernel that is built with CONFIG_TRANSPARENT_HUGEPAGE=y");
+		           "boot a kernel that is built with CONFIG_TRANSPARENT_HUGEPAGE=y");
 	if (h->unit > 32 * MIB)
 		return bad(
-		    text("a huge page has %s here, too much for a heap", bytes_text(h->unit)),
-		    "boot a kernel with base pages of 4 KiB");
+			text("a huge page has %s here, too much for a heap", bytes_text(h->unit)),
+			"boot a kernel with base pages of 4 KiB");
 	return ok(text("a huge page has %s here", bytes_text(h->unit)));
 }
 
@@ -94,7 +94,7 @@ struct check check_mode(const struct host *h)
 		return bad(SYSFS_THP "enabled cannot be read", "mount sysfs on /sys");
 	if (strcmp(mode, "never") == 0)
 		return bad(text("%s is \"never\": no program gets huge pages", knob),
-			   write_knob("madvise", knob));
+		           write_knob("madvise", knob));
 	if (strcmp(mode, "madvise") == 0)
 		return ok(text("%s is \"madvise\": who asks gets huge pages, and we ask", knob));
 	return ok(text("%s is \"%s\": every big mapping gets huge pages", knob, mode));
@@ -118,8 +118,8 @@ struct check check_defrag(const struct host *h)
 	if (faults_compact(h))
 		return ok(text("defrag is \"%s\": a page fault makes room for a huge page", mode));
 	return warn(
-	    text("defrag is \"%s\": a page fault takes a huge page only if one is free", mode),
-	    write_knob("madvise", SYSFS_THP "defrag"));
+		text("defrag is \"%s\": a page fault takes a huge page only if one is free", mode),
+		write_knob("madvise", SYSFS_THP "defrag"));
 }
 
 static unsigned order_of(uint64_t bytes)
@@ -164,20 +164,19 @@ static bool free_units(const struct host *h, uint64_t *units)
 
 struct check check_free_blocks(const struct host *h)
 {
-	const char *remedy = write_knob("1", "/proc/sys/vm/compact_memory");
 	uint64_t units;
 
 	if (!h->unit || !free_units(h, &units))
 		return silent();
 	if (units)
 		return ok(text("%lu huge pages (%s) could be had from free memory now",
-			       (unsigned long)units, bytes_text(units * h->unit)));
-	if (faults_compact(h))
-		return warn("free memory is in pieces smaller than a huge page (/proc/buddyinfo)",
-			    remedy);
-	return bad("free memory is in pieces smaller than a huge page (/proc/buddyinfo), and "
-		   "defrag does not let a page fault put them together",
-		   remedy);
+		               (unsigned long)units, bytes_text(units * h->unit)));
+	return warn(
+		faults_compact(h)
+			? "free memory is in pieces smaller than a huge page (/proc/buddyinfo)"
+			: "free memory is in pieces smaller than a huge page (/proc/buddyinfo), "
+			  "and defrag does not let a page fault put them together",
+		write_knob("1", "/proc/sys/vm/compact_memory"));
 }
 
 struct check check_overcommit(const struct host *h)
@@ -191,12 +190,12 @@ struct check check_overcommit(const struct host *h)
 	left = limit > committed ? (limit - committed) * 1024 : 0;
 	if (left < 16 * MIB)
 		return bad(text("overcommit_memory is 2, and only %s may still be promised",
-				bytes_text(left)),
-			   "sudo sysctl vm.overcommit_memory=0");
+		                bytes_text(left)),
+		           "sudo sysctl vm.overcommit_memory=0");
 	return warn(text("overcommit_memory is 2: memory is counted when it is promised, and %s is "
-			 "left",
-			 bytes_text(left)),
-		    "sudo sysctl vm.overcommit_memory=0");
+	                 "left",
+	                 bytes_text(left)),
+	            "sudo sysctl vm.overcommit_memory=0");
 }
 
 struct check check_khugepaged(const struct host *h)
@@ -210,10 +209,12 @@ struct check check_khugepaged(const struct host *h)
 	sysfs_number(under(h, SYSFS_THP "khugepaged/defrag"), &defrag);
 	if (!defrag)
 		return warn("khugepaged makes no room for huge pages: what starts on base pages "
-			    "may stay there",
-			    write_knob("1", SYSFS_THP "khugepaged/defrag"));
-	return ok(text("khugepaged looks at %lu pages every %lu ms and fills up to %lu holes",
-		       (unsigned long)pages, (unsigned long)sleep, (unsigned long)holes));
+		            "may stay there",
+		            write_knob("1", SYSFS_THP "khugepaged/defrag"));
+	return ok(
+		text("khugepaged looks at %lu pages every %lu ms, and makes a unit huge that lacks "
+	             "at most %lu pages",
+	             (unsigned long)pages, (unsigned long)sleep, (unsigned long)holes));
 }
 
 /* The name of the process that started us, who may have set what we inherited. */
@@ -234,13 +235,13 @@ struct check check_process_flag(const struct host *h)
 
 	if (flag == DISABLED)
 		return bad("a parent has turned huge pages off for this process "
-			   "(PR_SET_THP_DISABLE), and children inherit that",
-			   text("start the program from elsewhere, or have the parent (%s) call "
-				"prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0)",
-				parent_name()));
+		           "(PR_SET_THP_DISABLE), and children inherit that",
+		           text("start the program from elsewhere, or have the parent (%s) call "
+		                "prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0)",
+		                parent_name()));
 	if (flag == EXCEPT_ADVISED)
 		return ok("a parent allows huge pages to who asks only, and we ask "
-			  "(PR_THP_DISABLE_EXCEPT_ADVISED)");
+		          "(PR_THP_DISABLE_EXCEPT_ADVISED)");
 	return ok("no parent has turned huge pages off for this process (prctl)");
 }
 
@@ -256,12 +257,12 @@ struct check check_address_space(const struct host *h)
 	left = limit.rlim_cur > used ? limit.rlim_cur - used : 0;
 	if (left < 64 * MIB)
 		return bad(text("RLIMIT_AS leaves %s of address space, too little for aligned "
-				"memory",
-				bytes_text(left)),
-			   "ulimit -v unlimited");
+		                "memory",
+		                bytes_text(left)),
+		           "ulimit -v unlimited");
 	return warn(text("RLIMIT_AS limits the address space to %s; we reserve less then",
-			 bytes_text(limit.rlim_cur)),
-		    "ulimit -v unlimited");
+	                 bytes_text(limit.rlim_cur)),
+	            "ulimit -v unlimited");
 }
 
 /* The two layouts of the memory cgroup's files. */
@@ -270,16 +271,16 @@ struct cgroup_files {
 };
 
 static const struct cgroup_files cgroup_v1 = {
-    "/sys/fs/cgroup/memory",
-    "memory.limit_in_bytes",
-    "memory.usage_in_bytes",
-    "total_inactive_file",
+	"/sys/fs/cgroup/memory",
+	"memory.limit_in_bytes",
+	"memory.usage_in_bytes",
+	"total_inactive_file",
 };
 static const struct cgroup_files cgroup_v2 = {
-    "/sys/fs/cgroup",
-    "memory.max",
-    "memory.current",
-    "inactive_file",
+	"/sys/fs/cgroup",
+	"memory.max",
+	"memory.current",
+	"inactive_file",
 };
 
 /* The tightest of the limits on the way from a group to the root. */
@@ -291,7 +292,7 @@ struct tightest {
 /* What the limit in `directory` leaves; page cache that nobody uses gives way, so it counts as
  * left. */
 static void look_at_group(const struct host *h, const struct cgroup_files *f, const char *group,
-			  struct tightest *t)
+                          struct tightest *t)
 {
 	enum { UNLIMITED_SHIFT = 62 }; /* v1 writes "no limit" as nearly 2^63 */
 	const char *directory = text("%s%s", f->mount, group);
@@ -309,14 +310,19 @@ static void look_at_group(const struct host *h, const struct cgroup_files *f, co
 }
 
 static void walk_groups(const struct host *h, const struct cgroup_files *f, const char *group,
-			struct tightest *t)
+                        struct tightest *t)
 {
 	char *path = text("%s", group);
 
 	path[strcspn(path, "\n")] = '\0';
-	for (char *slash; (slash = strrchr(path, '/')); *slash = '\0')
-		look_at_group(h, f, strcmp(path, "/") == 0 ? "" : path, t);
-	look_at_group(h, f, "", t);
+	for (;;) {
+		char *slash = strrchr(path, '/');
+
+		look_at_group(h, f, path, t);
+		if (!slash)
+			return;
+		*slash = '\0';
+	}
 }
 
 /* One line of /proc/self/cgroup, "NUMBER:CONTROLLERS:GROUP". */
@@ -331,7 +337,7 @@ static void look_at_membership(const struct host *h, char *line, struct tightest
 	controllers++;
 	if (!*controllers)
 		walk_groups(h, &cgroup_v2, group, t);
-	else if (strcmp(controllers, "memory") == 0)
+	else if (strstr(controllers, "memory")) /* it may be mounted together with others */
 		walk_groups(h, &cgroup_v1, group, t);
 }
 
@@ -361,12 +367,12 @@ struct check check_cgroup(const struct host *h)
 	remedy = text("raise the limit in %s", t.file);
 	if (t.left < 2 * h->unit)
 		return bad(text("the memory cgroup has %s left of %s: no room for a huge page",
-				bytes_text(t.left), bytes_text(t.limit)),
-			   remedy);
+		                bytes_text(t.left), bytes_text(t.limit)),
+		           remedy);
 	if (t.left < 64 * MIB)
 		return warn(text("the memory cgroup has only %s left of %s", bytes_text(t.left),
-				 bytes_text(t.limit)),
-			    remedy);
-	return ok(
-	    text("the memory cgroup has %s left of %s", bytes_text(t.left), bytes_text(t.limit)));
+		                 bytes_text(t.limit)),
+		            remedy);
+	return ok(text("the memory cgroup has %s left of %s", bytes_text(t.left),
+	               bytes_text(t.limit)));
 }

@@ -45,9 +45,11 @@ struct check check_khugepaged(const struct host *h);
 struct check check_process_flag(const struct host *h);
 struct check check_address_space(const struct host *h);
 
-/* The real test: is memory that we ask for on huge pages?  And what else this kernel can do. */
-struct check check_given(const struct host *h);
+/* What the running kernel can do beside. */
 struct check check_features(const struct host *h);
+/* The trial: is memory that we ask for on huge pages?  Takes some MiB: not where a limit is near.
+ */
+struct check check_given(const struct host *h);
 
 /* "2 MiB", "1.5 GiB". */
 const char *bytes_text(uint64_t bytes);

@@ -32,6 +32,9 @@ int print_usage(const struct command *c);
 /* Print the option table, each name after `prefix`. */
 void print_options(const char *prefix);
 
+/* Print `label` and, in lines of at most 78 columns that start in column `indent`, `words`. */
+void print_wrapped(const char *label, int indent, const char *words);
+
 /* asprintf() that never fails; a command-line tool without memory can only give up. */
 char *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

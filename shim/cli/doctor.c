@@ -10,16 +10,9 @@
 #include "kernel/say.h"
 
 /* In the order of what decides most: the first thing that is wrong is the one to change. */
-static struct check (*const file_checks[])(const struct host *h) = {
-    check_size,	  check_mode,	       check_process_flag, check_free_blocks, check_defrag,
-    check_cgroup, check_address_space, check_overcommit,   check_khugepaged,  NULL,
-};
-
-/* What only the real machine can answer. */
-static struct check (*const trial_checks[])(const struct host *h) = {
-    check_given,
-    check_features,
-    NULL,
+static struct check (*const checks[])(const struct host *h) = {
+	check_size,   check_mode,          check_process_flag, check_free_blocks, check_defrag,
+	check_cgroup, check_address_space, check_overcommit,   check_khugepaged,
 };
 
 /* What was found so far. */
@@ -30,10 +23,10 @@ struct findings {
 static void print_check(const struct check *c)
 {
 	static const char *const labels[] = {
-	    [CHECK_OK] = "ok", [CHECK_WARN] = "warn", [CHECK_BAD] = "BAD"};
+		[CHECK_OK] = "ok", [CHECK_WARN] = "warn", [CHECK_BAD] = "BAD"};
 
-	printf("%-5s %s\n", labels[c->verdict], c->text);
-	if (c->remedy)
+	print_wrapped(labels[c->verdict], 6, c->text);
+	if (c->remedy) /* in one line, so that it can be copied */
 		printf("      change: %s\n", c->remedy);
 }
 
@@ -48,14 +41,7 @@ static void take(struct findings *f, struct check c)
 		f->first_warning = c;
 }
 
-static void take_all(struct findings *f, struct check (*const *checks)(const struct host *h),
-		     const struct host *h)
-{
-	for (; *checks; checks++)
-		take(f, (*checks)(h));
-}
-
-/* If the trial failed and nothing else is wrong, a warning is the likeliest cause. */
+/* If only the trial failed, which knows no reason, a warning is the likeliest one. */
 static const char *the_one_change(const struct findings *f)
 {
 	if (f->first_bad.remedy)
@@ -72,9 +58,8 @@ static int conclude(const struct findings *f)
 		puts("Huge pages will be given.");
 		return 0;
 	}
-	printf("Huge pages will NOT be given: %s.\n"
-	       "The one thing to change: %s\n",
-	       f->first_bad.text, the_one_change(f));
+	print_wrapped("", 0, text("Huge pages will NOT be given: %s.", f->first_bad.text));
+	printf("The one thing to change: %s\n", the_one_change(f));
 	return 1;
 }
 
@@ -85,7 +70,7 @@ static struct check check_target(const char *command, const char *path)
 	if (t == TARGET_FITS)
 		return (struct check){CHECK_OK, text("%s %s", command, target_obstacle(t)), NULL};
 	return (struct check){CHECK_BAD, text("%s %s", command, target_obstacle(t)),
-			      target_remedy(t)};
+	                      target_remedy(t)};
 }
 
 struct request {
@@ -126,23 +111,28 @@ static int doctor_main(char **args)
 	if (!parse(&r, args))
 		return EXIT_USAGE;
 	host_init(&h, r.root ? r.root : "");
-	take_all(&f, file_checks, &h);
+	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)
+		take(&f, checks[i](&h));
 	if (r.command)
 		take(&f, check_target(r.command, r.path));
 	if (!r.root)
-		take_all(&f, trial_checks, &h);
+		take(&f, check_features(&h));
+	/* Another machine's files say nothing about this one, and where something is wrong already
+	 * the trial could only be killed for exceeding a limit. */
+	if (!r.root && f.first_bad.verdict == CHECK_SILENT)
+		take(&f, check_given(&h));
 	return conclude(&f);
 }
 
 const struct command doctor_command = {
-    .name = "doctor",
-    .summary = "say whether this machine can give huge pages, and if not what to change",
-    .usage = "Usage: unsplit doctor [-- COMMAND [ARGUMENT...]]\n"
-	     "\n"
-	     "Look at the kernel's settings, at limits, and at what this process inherited; then\n"
-	     "ask for some memory and see whether it is on huge pages.  With COMMAND, also look\n"
-	     "whether a library can be preloaded into it (it is not started).\n"
-	     "\n"
-	     "The exit status is 0 if huge pages will be given, 1 if not, 2 on wrong usage.\n",
-    .main = doctor_main,
+	.name = "doctor",
+	.summary = "say whether this machine gives huge pages, and if not, why",
+	.usage = "Usage: unsplit doctor [-- COMMAND [ARGUMENT...]]\n"
+		 "\n"
+		 "Look at the kernel's settings, at limits, and at what this process inherited;\n"
+		 "then ask for some memory and see whether it is on huge pages.  With COMMAND,\n"
+		 "also look whether a library can be preloaded into it (it is not started).\n"
+		 "\n"
+		 "The exit status is 0 if huge pages will be given, 1 if not, 2 on wrong usage.\n",
+	.main = doctor_main,
 };

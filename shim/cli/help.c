@@ -21,23 +21,19 @@ char *text(const char *format, ...)
 	return result;
 }
 
-/* Print the words of `words` in lines of at most 78 columns that start with `indent` blanks. */
-static void print_wrapped(int indent, const char *words)
+void print_wrapped(const char *label, int indent, const char *words)
 {
 	enum { WIDTH = 78 };
-	int column = 0;
+	int column = printf("%-*s", indent, label);
 
 	while (*words) {
 		int n = (int)strcspn(words, " ");
 
-		if (column && column + 1 + n > WIDTH) {
+		if (column > indent && column + 1 + n > WIDTH) {
 			putchar('\n');
-			column = 0;
+			column = printf("%*s", indent, "");
 		}
-		if (column)
-			column += printf(" %.*s", n, words);
-		else
-			column = printf("%*s%.*s", indent, "", n, words);
+		column += printf("%s%.*s", column > indent ? " " : "", n, words);
 		words += n;
 		words += strspn(words, " ");
 	}
@@ -45,15 +41,15 @@ static void print_wrapped(int indent, const char *words)
 }
 
 static void print_option(const char *prefix, const struct option_row *row,
-			 const struct options *defaults)
+                         const struct options *defaults)
 {
 	char accepts[128], value[256];
 
 	option_accepts(row, accepts, sizeof(accepts));
 	option_show(row, defaults, value, sizeof(value));
 	printf("  %s%s\n", prefix, row->name);
-	print_wrapped(6, row->help);
-	print_wrapped(6, text("(%s; default %s)", accepts, value));
+	print_wrapped("", 6, row->help);
+	print_wrapped("", 6, text("(%s; default %s)", accepts, value));
 }
 
 void print_options(const char *prefix)

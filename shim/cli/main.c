@@ -21,25 +21,25 @@ static int options_main(char **args)
 static int help_main(char **args);
 
 static const struct command options_command = {
-    .name = "options",
-    .summary = "list every option with its values, its default and what it does",
-    .usage =
-	"Usage: unsplit options\n"
-	"\n"
-	"List every option.  They are set with `unsplit run --NAME=VALUE`, or for a program\n"
-	"that is started otherwise with UNSPLIT_CONF=NAME:VALUE,NAME:VALUE in its environment.\n",
-    .main = options_main,
+	.name = "options",
+	.summary = "list every option with its values, its default and what it does",
+	.usage = "Usage: unsplit options\n"
+		 "\n"
+		 "List every option.  Set them with `unsplit run --NAME=VALUE` or, for a program\n"
+		 "that is started otherwise with UNSPLIT_CONF=NAME:VALUE,NAME:VALUE in its\n"
+		 "environment.\n",
+	.main = options_main,
 };
 
 static const struct command help_command = {
-    .name = "help",
-    .summary = "explain a subcommand",
-    .usage = "Usage: unsplit help [SUBCOMMAND]\n",
-    .main = help_main,
+	.name = "help",
+	.summary = "explain a subcommand",
+	.usage = "Usage: unsplit help [SUBCOMMAND]\n",
+	.main = help_main,
 };
 
 static const struct command *const commands[] = {
-    &run_command, &doctor_command, &options_command, &help_command, NULL,
+	&run_command, &doctor_command, &options_command, &help_command, NULL,
 };
 
 static int print_overview(void)

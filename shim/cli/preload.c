@@ -111,7 +111,7 @@ char *preload_merge(const char *library, const char *old)
 
 		if (length && !is_ours(entry, length, library)) {
 			char *longer =
-			    text("%s%s%.*s", merged, *merged ? ":" : "", (int)length, entry);
+				text("%s%s%.*s", merged, *merged ? ":" : "", (int)length, entry);
 
 			free(merged);
 			merged = longer;

@@ -14,7 +14,12 @@
 #define PR_THP_DISABLE_EXCEPT_ADVISED (1 << 1)
 #endif
 
-enum { UNITS = 2 }; /* what the test maps: 4 MiB on x86-64 */
+enum { UNITS = 2 }; /* what the trial maps: 4 MiB on x86-64 */
+
+static char *align_up(char *p)
+{
+	return p + (-(uintptr_t)p & (machine.unit - 1));
+}
 
 /* Aligned, advised memory as the shim makes it, every page touched.  0 or why not. */
 static int take_units(char **result)
@@ -25,7 +30,7 @@ static int take_units(char **result)
 
 	if (!base)
 		return ENOMEM;
-	base += -(uintptr_t)base & (machine.unit - 1);
+	base = align_up(base);
 	error = kernel->make_usable(base, bytes);
 	if (error)
 		return error;
@@ -48,38 +53,43 @@ struct check check_given(const struct host *h)
 	if (!error)
 		error = scan_range(base, UNITS * machine.unit, &scan);
 	if (error)
-		return (struct check){
-		    CHECK_BAD, text("tried it: the test cannot be made: %s", strerror(error)),
-		    "allow this process some MiB of memory and /proc/self"};
+		return (struct check){CHECK_BAD,
+		                      text("tried it: the trial failed: %s", strerror(error)),
+		                      "allow this process some MiB of memory and /proc/self"};
 	if (!scan.huge)
 		return (struct check){CHECK_BAD,
-				      text("tried it: of %s asked for, none is on huge pages",
-					   bytes_text(UNITS * machine.unit)),
-				      NULL};
+		                      text("tried it: of %s asked for, none is on huge pages",
+		                           bytes_text(UNITS * machine.unit)),
+		                      NULL};
 	if (!scan.whole_process && scan.huge < UNITS * machine.unit)
 		return (struct check){CHECK_WARN,
-				      text("tried it: of %s asked for, only %s is on huge pages",
-					   bytes_text(UNITS * machine.unit), bytes_text(scan.huge)),
-				      "echo 1 | sudo tee /proc/sys/vm/compact_memory"};
+		                      text("tried it: of %s asked for, only %s is on huge pages",
+		                           bytes_text(UNITS * machine.unit), bytes_text(scan.huge)),
+		                      "echo 1 | sudo tee /proc/sys/vm/compact_memory"};
 	return (struct check){CHECK_OK,
-			      text("tried it: %s asked for, and given on huge pages",
-				   bytes_text(UNITS * machine.unit)),
-			      NULL};
+	                      text("tried it: %s asked for, and given on huge pages",
+	                           bytes_text(UNITS * machine.unit)),
+	                      NULL};
 }
 
 static bool has_pagemap_scan(void)
 {
 	struct scan scan;
+	uintptr_t stack = (uintptr_t)&scan & ~(uintptr_t)(machine.page - 1);
 
-	return scan_range(&scan, 1, &scan) == 0 && !scan.whole_process;
+	return scan_range((void *)stack, machine.page, &scan) == 0 && !scan.whole_process;
 }
 
-/* EAGAIN and ENOMEM mean that the kernel knows the call (K5). */
+/* Asked for an address where nothing is mapped, a kernel that knows the call says ENOMEM, and one
+ * that does not EINVAL. */
 static bool has_collapse(void)
 {
-	char *base;
+	char *hole = kernel->reserve(NULL, 2 * machine.unit);
 
-	return take_units(&base) == 0 && kernel->collapse(base) != EINVAL;
+	if (!hole)
+		return false;
+	kernel->unreserve(hole, 2 * machine.unit);
+	return kernel->collapse(align_up(hole)) != EINVAL;
 }
 
 /* There is no way to ask but to set it.  Nothing is undone that a parent has set. */
@@ -98,13 +108,14 @@ static bool has_except_advised(void)
 struct check check_features(const struct host *h)
 {
 	struct utsname name;
-	bool collapse = has_collapse();
 
+	machine_init();
 	uname(&name);
 	return (struct check){CHECK_OK,
-			      text("kernel %s: PAGEMAP_SCAN %s (since 6.7), MADV_COLLAPSE %s "
-				   "(6.1), PR_THP_DISABLE_EXCEPT_ADVISED %s (6.18)",
-				   name.release, has_pagemap_scan() ? "yes" : "no",
-				   collapse ? "yes" : "no", has_except_advised() ? "yes" : "no"),
-			      NULL};
+	                      text("kernel %s: PAGEMAP_SCAN %s (since 6.7), MADV_COLLAPSE %s "
+	                           "(6.1), PR_THP_DISABLE_EXCEPT_ADVISED %s (6.18)",
+	                           name.release, has_pagemap_scan() ? "yes" : "no",
+	                           has_collapse() ? "yes" : "no",
+	                           has_except_advised() ? "yes" : "no"),
+	                      NULL};
 }

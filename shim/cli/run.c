@@ -15,7 +15,7 @@
 /* What the command line asks for. */
 struct request {
 	const char *library; /* NULL: find it */
-	char *conf;	     /* "key:value,..." */
+	char *conf;          /* "key:value,..." */
 	bool dry_run;
 	char **command;
 };
@@ -125,10 +125,10 @@ static bool prepare(const struct request *r, struct preparation *p)
 	else if (target != TARGET_FITS)
 		say("%s %s; it runs as it is", *r->command, target_obstacle(target));
 	p->preload =
-	    preload_merge(target == TARGET_SANITIZED ? NULL : library, getenv("LD_PRELOAD"));
+		preload_merge(target == TARGET_SANITIZED ? NULL : library, getenv("LD_PRELOAD"));
 	/* The parser takes the later of two values, so what is asked for here wins. */
 	p->conf = text("%s%s%s", inherited ? inherited : "",
-		       inherited && *inherited && *r->conf ? "," : "", r->conf);
+	               inherited && *inherited && *r->conf ? "," : "", r->conf);
 	return true;
 }
 
@@ -183,14 +183,21 @@ static void set_variable(const char *name, const char *value)
 /* Returns only if the program cannot be started: its exit status is ours otherwise. */
 static int start(const struct preparation *p, char **command)
 {
+	char path[PATH_MAX];
+	int error;
+
 	set_variable("LD_PRELOAD", p->preload);
 	set_variable("UNSPLIT_CONF", p->conf);
 	execvp(*command, command);
-	if (errno == ENOENT) {
+	error = errno;
+	/* It may only have met a directory in PATH that it may not search. */
+	if (error == EACCES)
+		error = target_find(*command, path, sizeof(path));
+	if (error == ENOENT) {
 		say("\"%s\" is not found", *command);
 		return EXIT_NOT_FOUND;
 	}
-	say("\"%s\" cannot be executed: %s", *command, strerror(errno));
+	say("\"%s\" cannot be executed: %s", *command, strerror(error ? error : EACCES));
 	return EXIT_NOT_EXECUTABLE;
 }
 
@@ -208,18 +215,18 @@ static int run_main(char **args)
 }
 
 const struct command run_command = {
-    .name = "run",
-    .summary = "start a program with its heap on whole huge pages",
-    .usage = "Usage: unsplit run [OPTION...] [--] COMMAND [ARGUMENT...]\n"
-	     "\n"
-	     "Start COMMAND with the library preloaded.  Its exit status is kept; it is 127 if\n"
-	     "COMMAND is not found, 126 if it cannot be executed, 2 if an option is wrong.\n"
-	     "Options go into UNSPLIT_CONF, behind what is there already: the later value wins.\n"
-	     "\n"
-	     "  --lib PATH\n"
-	     "      preload this library instead of the one that belongs to this command\n"
-	     "  --dry-run\n"
-	     "      print the command line that does the same, and start nothing\n",
-    .lists_options = true,
-    .main = run_main,
+	.name = "run",
+	.summary = "start a program with its heap on whole huge pages",
+	.usage = "Usage: unsplit run [OPTION...] [--] COMMAND [ARGUMENT...]\n"
+		 "\n"
+		 "Start COMMAND with the library preloaded.  Its exit status is kept; it is 127\n"
+		 "if COMMAND is not found, 126 if it cannot be executed, 2 if an option is wrong.\n"
+		 "Options go into UNSPLIT_CONF, behind what is there already: the later one wins.\n"
+		 "\n"
+		 "  --lib PATH\n"
+		 "      preload this library instead of the one that belongs to this command\n"
+		 "  --dry-run\n"
+		 "      print the command line that does the same, and start nothing\n",
+	.lists_options = true,
+	.main = run_main,
 };

@@ -16,20 +16,20 @@
 static const struct {
 	const char *obstacle, *remedy;
 } words[] = {
-    [TARGET_FITS] = {"can be preloaded into", "nothing"},
-    [TARGET_STATIC] = {"is statically linked: nothing can be preloaded into it",
-		       "use a dynamically linked build of it"},
-    [TARGET_SET_ID] = {"is set-user-ID or set-group-ID: the loader ignores LD_PRELOAD there",
-		       "start what it starts instead, or a copy without the set-ID bit"},
-    [TARGET_CAPABLE] = {"has file capabilities: the loader ignores LD_PRELOAD there",
-			"start it with these capabilities from a service manager instead"},
-    [TARGET_OTHER_SIZE] = {sizeof(void *) == 8 ? "is a 32-bit program: the library is 64-bit"
-					       : "is a 64-bit program: the library is 32-bit",
-			   "use the build of it that has the library's word size"},
-    [TARGET_OTHER_MACHINE] = {"is built for another kind of processor",
-			      "use the build of it for this machine"},
-    [TARGET_SANITIZED] = {"is built with a sanitizer, which must serve malloc itself",
-			  "use a build of it without -fsanitize"},
+	[TARGET_FITS] = {"can be preloaded into", "nothing"},
+	[TARGET_STATIC] = {"is statically linked: nothing can be preloaded into it",
+                           "use a dynamically linked build of it"},
+	[TARGET_SET_ID] = {"is set-user-ID or set-group-ID: the loader ignores LD_PRELOAD there",
+                           "start what it starts instead, or a copy without the set-ID bit"},
+	[TARGET_CAPABLE] = {"has file capabilities: the loader ignores LD_PRELOAD there",
+                            "start it with these capabilities from a service manager instead"},
+	[TARGET_OTHER_SIZE] = {sizeof(void *) == 8 ? "is a 32-bit program: the library is 64-bit"
+                                                   : "is a 64-bit program: the library is 32-bit",
+                               "use the build of it that has the library's word size"},
+	[TARGET_OTHER_MACHINE] = {"is built for another kind of processor",
+                                  "use the build of it for this machine"},
+	[TARGET_SANITIZED] = {"is built with a sanitizer, which must serve malloc itself",
+                              "use a build of it without -fsanitize"},
 };
 
 const char *target_obstacle(enum target t)
@@ -68,11 +68,11 @@ int target_find(const char *command, char *path, size_t size)
 
 		/* An empty entry is the current directory. */
 		snprintf(path, size, "%.*s/%s", length ? length : 1, length ? d : ".", command);
-		switch (runnable(path)) {
-		case 0:
-			return 0;
-		case EACCES:
-			error = EACCES; /* unless a later directory has it */
+		/* A directory that may not be searched holds nothing for us. */
+		if (access(path, F_OK) == 0) {
+			error = runnable(path);
+			if (!error)
+				return 0;
 		}
 		if (!d[length])
 			return error;
@@ -170,19 +170,20 @@ static bool is_static(const struct elf *e)
 	       !find_dynamic(e, DT_SONAME, &soname);
 }
 
+/* The last one is what a runtime asks for that gcc linked statically. */
 static bool is_sanitizer_name(const char *name)
 {
-	static const char *const inits[] = {"__asan_init", "__hwasan_init", "__msan_init",
-					    "__tsan_init"};
+	static const char *const marks[] = {"__asan_init", "__hwasan_init", "__msan_init",
+	                                    "__tsan_init", "__sanitizer_malloc_hook"};
 
-	for (size_t i = 0; i < sizeof(inits) / sizeof(inits[0]); i++)
-		if (strcmp(name, inits[i]) == 0)
+	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
+		if (strcmp(name, marks[i]) == 0)
 			return true;
 	return strncmp(name, "liblsan.so", 10) == 0; /* nothing refers to its functions */
 }
 
-/* A sanitizer's start function is among the dynamic names, whether the runtime is a library or
- * (clang's way) part of the program. */
+/* A sanitizer shows among the dynamic names, whether its runtime is a library or (clang's way) part
+ * of the program. */
 static bool is_sanitized(const struct elf *e)
 {
 	uint64_t address, offset, size;
@@ -212,8 +213,8 @@ static enum target inspect_elf(int fd, const elf_header *header)
 
 	if (header->e_machine != __ehdr_start.e_machine)
 		return header->e_ident[EI_CLASS] != __ehdr_start.e_ident[EI_CLASS]
-			   ? TARGET_OTHER_SIZE
-			   : TARGET_OTHER_MACHINE;
+		               ? TARGET_OTHER_SIZE
+		               : TARGET_OTHER_MACHINE;
 	if (header->e_ident[EI_CLASS] != __ehdr_start.e_ident[EI_CLASS])
 		return TARGET_OTHER_SIZE;
 	read_elf(&e, fd, header);

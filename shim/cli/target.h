@@ -10,7 +10,7 @@ enum target {
 	TARGET_FITS, /* or nothing speaks against it */
 	TARGET_STATIC,
 	TARGET_SET_ID,
-	TARGET_CAPABLE,	   /* has file capabilities */
+	TARGET_CAPABLE,    /* has file capabilities */
 	TARGET_OTHER_SIZE, /* 32 bits where we are 64 */
 	TARGET_OTHER_MACHINE,
 	TARGET_SANITIZED,

@@ -1,6 +1,7 @@
 #include "heap/heap.h"
 
 #include <errno.h>
+#include <mimalloc.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "kernel/kernel.h"
 #include "kernel/say.h"
 #include "options.h"
+#include "release/keeper.h"
 #include "release/release.h"
 #include "report/report.h"
 #include "report/stats.h"
@@ -29,10 +31,17 @@ static void start(void)
 	options_load();
 	threads_init();
 	large_init();
-	release_init(&(struct release_scope){ &large, small_ledgers, &small_ledger_count });
+	release_init(&(struct release_scope){
+		.filler = &large,
+		.ledgers = small_ledgers,
+		.ledger_count = &small_ledger_count,
+		.enter = thread_enter,
+		.leave = thread_leave_call,
+	});
 	if (small_init())
-		say("cannot reserve address space for small objects; requests for memory will fail");
-	threads_set_limits(options.small_max + 1 - SMALL_LEAST, small_free_limit());
+		say("cannot reserve address space for small objects; requests for memory will "
+		    "fail");
+	threads_set_limits(MI_SMALL_SIZE_MAX + 1 - FAST_LEAST, small_free_limit());
 }
 
 /* Make the heap ready.  False while this very thread is making it so: what the start itself
@@ -58,6 +67,8 @@ void heap_constructor(void)
 {
 	ready();
 	threads_init_late();
+	if (options.background == BACKGROUND_ON)
+		keeper_start();
 	if (strcmp(options.report, "off"))
 		report_start();
 }
@@ -69,8 +80,8 @@ static size_t report_ranges(struct report_range *ranges, size_t most)
 	size_t n = 0;
 
 	for (struct zone *z = zones_first(); z && n < most; z = z->next)
-		ranges[n++] = (struct report_range){ z->name, z->data.base,
-						     at_acquire(&z->data.ready) };
+		ranges[n++] =
+			(struct report_range){z->name, z->data.base, at_acquire(&z->data.ready)};
 	return n;
 }
 
@@ -109,13 +120,31 @@ static void *starting(size_t n, size_t align)
 	return p ? p : no_memory();
 }
 
+/* Whether mimalloc serves n bytes.  Its pages of 64 KiB hold a few large objects each, and stay for
+ * one survivor; an extent goes by itself.  So above a page, what wastes no more as an extent than
+ * in mimalloc's size classes (a quarter of itself, about) is one. */
+static bool is_small(size_t n)
+{
+	size_t extent = (n + machine.grain - 1) & ~(machine.grain - 1);
+
+	return n <= machine.grain || (n <= options.small_max && extent - n > n / 3);
+}
+
 /* Serve a request of any size.  In a thread past its end only extents are handed out: mimalloc
  * would make a new heap for it that nobody takes down. */
 static void *serve(size_t n, bool small_allowed)
 {
-	if (n <= options.small_max && small_allowed)
+	if (small_allowed && is_small(n))
 		return small_malloc(n);
 	return large_alloc(n, 1, NULL);
+}
+
+/* What a call leaves behind to be done when it is over. */
+static void after_call(void)
+{
+	proof_check();
+	if (__builtin_expect(release_wants_keeper(), 0) && self.state == THREAD_ATTACHED)
+		keeper_start();
 }
 
 /* Run `work`, which yields a pointer, inside the heap; `on_time` is false in a thread past its
@@ -140,7 +169,7 @@ void *heap_malloc(size_t n)
 	if (n > PTRDIFF_MAX)
 		return no_memory();
 	void *p = INSIDE(serve(n, on_time));
-	proof_check();
+	after_call();
 	return p ? p : no_memory();
 }
 
@@ -148,7 +177,7 @@ static void *serve_zeroed(size_t n, bool small_allowed)
 {
 	bool zero = false;
 
-	if (n <= options.small_max && small_allowed)
+	if (small_allowed && is_small(n))
 		return small_zalloc(n);
 	void *p = large_alloc(n, 1, &zero);
 	return p && !zero ? memset(p, 0, n) : p;
@@ -163,7 +192,7 @@ void *heap_calloc(size_t count, size_t size)
 	if (!ready())
 		return starting(n, 16);
 	void *p = INSIDE(serve_zeroed(n, on_time));
-	proof_check();
+	after_call();
 	return p ? p : no_memory();
 }
 
@@ -183,7 +212,7 @@ void *heap_aligned(size_t align, size_t n)
 	if (n > PTRDIFF_MAX || align > PTRDIFF_MAX - n)
 		return no_memory();
 	void *p = INSIDE(serve_aligned(align, n, on_time));
-	proof_check();
+	after_call();
 	return p ? p : no_memory();
 }
 
@@ -206,6 +235,7 @@ void heap_free(void *p)
 	}
 	int saved_errno = errno;
 	INSIDE(release_block(p));
+	after_call();
 	errno = saved_errno;
 }
 
@@ -241,7 +271,7 @@ static void *move_block(void *p, size_t n, bool small_allowed)
 
 static void *resize(void *p, size_t n, bool small_allowed)
 {
-	bool to_small = n <= options.small_max && small_allowed;
+	bool to_small = small_allowed && is_small(n);
 
 	if (large_owns(p))
 		return to_small ? move_block(p, n, small_allowed) : large_realloc(p, n);
@@ -262,7 +292,7 @@ void *heap_realloc(void *p, size_t n)
 		return no_memory();
 	ready();
 	void *to = INSIDE(resize(p, n, on_time));
-	proof_check();
+	after_call();
 	return to ? to : no_memory();
 }
 
@@ -272,7 +302,7 @@ static void *collect(bool on_time)
 		small_collect();
 		large_collect();
 	}
-	return release_all() ? &self : NULL;
+	return release_everything() ? &self : NULL;
 }
 
 bool heap_trim(void)
@@ -282,7 +312,7 @@ bool heap_trim(void)
 
 struct heap_figures heap_figures(void)
 {
-	struct heap_figures f = { stat_get(small_used) + stat_get(large_used), 0 };
+	struct heap_figures f = {stat_get(small_used) + stat_get(large_used), 0};
 
 	for (struct zone *z = zones_first(); z; z = z->next)
 		f.usable += at_acquire(&z->data.ready);

@@ -40,29 +40,34 @@ void heap_destructor(void);
 /* Write the report now (report/report.h). */
 int heap_report(const char *where);
 
-static inline __attribute__((always_inline)) void *heap_fast_malloc(size_t n)
+/* Serve what mimalloc has at hand: at most MI_SMALL_SIZE_MAX bytes.  NULL if the slow path must do
+ * it; *n then still holds the size.  (It is read back from in_call, which spares the usual case a
+ * register to save and restore: the fast path's instructions are counted in a test.) */
+static inline __attribute__((always_inline)) void *heap_fast_malloc(size_t *n)
 {
-	struct thread *t = &self;
+	volatile size_t *in_call = &self.in_call;
 
-	*(volatile int *)&t->in_call = 1;
-	if (__builtin_expect(n - SMALL_LEAST < t->small_limit, 1)) {
-		void *p = mi_malloc(n);
+	*in_call = *n;
+	if (__builtin_expect(*n - FAST_LEAST < self.fast_limit, 1)) {
+		void *p = mi_malloc_small(*n);
 
-		*(volatile int *)&t->in_call = 0;
-		if (__builtin_expect(p != NULL, 1))
+		if (__builtin_expect(p != NULL, 1)) {
+			*in_call = 0;
 			return p;
+		}
+		*n = *in_call;
 	}
-	return heap_malloc(n);
+	return NULL;
 }
 
 static inline __attribute__((always_inline)) void heap_fast_free(void *p)
 {
-	struct thread *t = &self;
+	volatile size_t *in_call = &self.in_call;
 
-	*(volatile int *)&t->in_call = 1;
-	if (__builtin_expect((uintptr_t)p < t->free_limit, 1)) {
+	*in_call = 1;
+	if (__builtin_expect((uintptr_t)p < self.free_limit, 1)) {
 		mi_free(p);
-		*(volatile int *)&t->in_call = 0;
+		*in_call = 0;
 		return;
 	}
 	heap_free(p);

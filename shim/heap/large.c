@@ -147,7 +147,7 @@ static void *alloc_extent(const struct filler_request *r, bool *zero)
 
 void *large_alloc(size_t n, size_t align, bool *zero)
 {
-	struct filler_request r = { .pages = pages_of(n), .align = pages_of(align) };
+	struct filler_request r = {.pages = pages_of(n), .align = pages_of(align)};
 	bool is_zero;
 
 	if (!r.pages)
@@ -162,6 +162,7 @@ void *large_alloc(size_t n, size_t align, bool *zero)
 		}
 	}
 	stat_add(extents_made, 1);
+	release_tick();
 	return alloc_extent(&r, zero ? zero : &is_zero);
 }
 
@@ -203,7 +204,7 @@ static void move_contents(void *to, void *from, size_t bytes)
 /* A block that outgrew its place will probably grow again: leave it room to. */
 static void *alloc_to_grow(size_t n)
 {
-	struct filler_request r = { .pages = pages_of(n), .align = 1 };
+	struct filler_request r = {.pages = pages_of(n), .align = 1};
 	bool zero;
 
 	if (n >= machine.unit)

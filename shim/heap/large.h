@@ -2,8 +2,8 @@
  * large.h: requests above mimalloc's share, as extents, with a cache of freed ones in each thread.
  *
  * Sizes are in bytes.  Every function must be called between thread_enter() and thread_leave(),
- * but for large_free(), large_alloc(), large_resize() and large_usable(), which work in a THREAD_LATE
- * thread too (without the cache).
+ * but for large_free(), large_alloc(), large_resize() and large_usable(), which work in a
+ * THREAD_LATE thread too (without the cache).
  */
 #ifndef UNSPLIT_HEAP_LARGE_H
 #define UNSPLIT_HEAP_LARGE_H

@@ -55,7 +55,7 @@ void proof_ask(void)
 		prove();
 	else
 		__atomic_store_n(&proof_next, promised + (options.huge_after - resident),
-				 __ATOMIC_RELAXED);
+		                 __ATOMIC_RELAXED);
 }
 
 void proof_account(void)

@@ -1,9 +1,9 @@
 /*
  * proof.h: when is the heap big enough for huge pages?
  *
- * A small program must stay small: until options.huge_after bytes of the heap are resident, it stays
- * on base pages.  What is promised says little (mimalloc takes a megabyte at the first malloc and
- * touches a few pages of it), so the kernel is asked what is resident, rarely.
+ * A small program must stay small: until options.huge_after bytes of the heap are resident, it
+ * stays on base pages.  What is promised says little (mimalloc takes a megabyte at the first malloc
+ * and touches a few pages of it), so the kernel is asked what is resident, rarely.
  */
 #ifndef UNSPLIT_HEAP_PROOF_H
 #define UNSPLIT_HEAP_PROOF_H
@@ -21,8 +21,8 @@ void proof_ask(void);
 static inline void proof_check(void)
 {
 	if (__builtin_expect(stat_get(small_used) + stat_get(large_used) >
-				     __atomic_load_n(&proof_next, __ATOMIC_RELAXED),
-			     0))
+	                             __atomic_load_n(&proof_next, __ATOMIC_RELAXED),
+	                     0))
 		proof_ask();
 }
 

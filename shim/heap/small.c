@@ -9,6 +9,8 @@
 #include "kernel/got.h"
 #include "kernel/kernel.h"
 #include "kernel/say.h"
+#include "heap/thread.h"
+#include "release/keeper.h"
 #include "release/release.h"
 #include "report/stats.h"
 
@@ -54,6 +56,8 @@ static int on_madvise(void *addr, size_t bytes, int advice)
 	if (l && (advice == MADV_DONTNEED || advice == MADV_FREE)) {
 		ledger_give(l, addr, bytes);
 		release_tick();
+		if (release_wants_keeper() && !keeper_running())
+			thread_recall();
 		return 0;
 	}
 	return libc_madvise(addr, bytes, advice);
@@ -80,16 +84,18 @@ static int add_zone(size_t bytes)
 	size_t n = small_ledger_count;
 	void *hint = n ? NULL : SMALL_HINT;
 
-	if (n == SMALL_ZONES || ledger_open(&small_ledgers[n], "small", hint, bytes, SEGMENT, SEGMENT))
+	if (n == SMALL_ZONES ||
+	    ledger_open(&small_ledgers[n], "small", hint, bytes, SEGMENT, SEGMENT))
 		return ENOMEM;
 	struct prefix *data = &small_ledgers[n].zone.data;
 	bool reports = libc_madvise && libc_mprotect;
 	if (!reports && prefix_need(data, data->bytes))
 		return ENOMEM;
 	at_publish(&small_ledger_count, n + 1);
-	return mi_manage_os_memory_ex(data->base, data->bytes, !reports, false, true, -1, false, NULL)
-		       ? 0
-		       : ENOMEM;
+	return mi_manage_os_memory_ex(data->base, data->bytes, !reports, false, true, -1, false,
+	                              NULL)
+	               ? 0
+	               : ENOMEM;
 }
 
 /* All of mimalloc's memory is in use: is there address space for more? */
@@ -132,8 +138,8 @@ uintptr_t small_free_limit(void)
 	const struct zone *z = &small_ledgers[0].zone;
 
 	return small_ledger_count == 1 && z->data.base == SMALL_HINT
-		       ? (uintptr_t)z->data.base + z->data.bytes
-		       : 0;
+	               ? (uintptr_t)z->data.base + z->data.bytes
+	               : 0;
 }
 
 bool small_owns(const void *p)

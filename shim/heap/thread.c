@@ -16,31 +16,31 @@ static struct {
 	pthread_mutex_t lock;
 	struct thread *first;
 	struct thread *forking; /* the thread that is in fork() and holds the lock */
-	size_t small_limit;
+	size_t fast_limit;
 	uintptr_t free_limit;
-} registry = { .lock = PTHREAD_MUTEX_INITIALIZER };
+} registry = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void open_gate(struct thread *t)
 {
-	__atomic_store_n(&t->small_limit, registry.small_limit, __ATOMIC_RELAXED);
+	__atomic_store_n(&t->fast_limit, registry.fast_limit, __ATOMIC_RELAXED);
 	__atomic_store_n(&t->free_limit, registry.free_limit, __ATOMIC_RELAXED);
 }
 
 static void close_gate(struct thread *t)
 {
-	__atomic_store_n(&t->small_limit, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&t->fast_limit, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&t->free_limit, 0, __ATOMIC_RELAXED);
 }
 
-void threads_set_limits(size_t small_limit, uintptr_t free_limit)
+void threads_set_limits(size_t fast_limit, uintptr_t free_limit)
 {
-	registry.small_limit = small_limit;
+	registry.fast_limit = fast_limit;
 	registry.free_limit = free_limit;
 }
 
-static void set_in_call(int value)
+static void set_in_call(size_t value)
 {
-	*(volatile int *)&self.in_call = value;
+	*(volatile size_t *)&self.in_call = value;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
@@ -122,12 +122,33 @@ static void wait_for_fork(void)
 	pthread_mutex_unlock(&registry.lock);
 }
 
+/* After thread_recall(). */
+static void reopen_gate(void)
+{
+	set_in_call(0);
+	lock_registry();
+	open_gate(&self);
+	unlock_registry();
+}
+
+void thread_recall(void)
+{
+	close_gate(&self);
+}
+
+void thread_leave_call(void)
+{
+	thread_leave();
+}
+
 bool thread_enter(void)
 {
 	if (self.state == THREAD_LATE)
 		return false;
 	if (self.state == THREAD_NEW)
 		attach();
+	else if (!self.fast_limit)
+		reopen_gate();
 	for (;;) {
 		set_in_call(1);
 		struct thread *forking = __atomic_load_n(&registry.forking, __ATOMIC_ACQUIRE);
@@ -174,6 +195,7 @@ static void fork_parent(void)
 	for (struct thread *t = registry.first; t; t = t->next)
 		open_gate(t);
 	stat_add(forks, 1);
+	release_note_fork();
 	__atomic_store_n(&registry.forking, NULL, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&registry.lock);
 }
@@ -185,6 +207,7 @@ static void fork_child(void)
 	registry.first = NULL;
 	if (self.state == THREAD_ATTACHED)
 		link_self();
+	release_after_fork();
 	registry.forking = NULL;
 	pthread_mutex_unlock(&registry.lock);
 }

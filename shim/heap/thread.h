@@ -24,18 +24,20 @@ enum thread_state {
 	THREAD_NEW,      /* never seen: the next call takes the slow path and attaches it */
 	THREAD_ATTACHED, /* in the registry */
 	THREAD_LATE,     /* its end was seen; what it still does, in destructors of others, goes
-			  * under the registry lock */
+	                  * under the registry lock */
 };
 
 struct extent_cache;
 
 /* Kept to a few words: initial-exec TLS is scarce under dlopen. */
 struct thread {
-	/* 1 while this thread is inside the heap.  Written by it alone; read in fork(). */
-	int in_call;
+	/* Not 0 while this thread is inside the heap; the fast path stores the size asked for.
+	 * Written by this thread alone; read in fork(). */
+	size_t in_call;
 	int state;
-	/* A request n is mimalloc's if n - SMALL_LEAST is below this; 0 sends all to the slow path. */
-	size_t small_limit;
+	/* A request n takes the fast path if n - FAST_LEAST is below this; 0 sends all to the slow
+	 * path. */
+	size_t fast_limit;
 	/* Pointers below this are mimalloc's; 0 sends all to the slow path. */
 	uintptr_t free_limit;
 	struct extent_cache *cache;
@@ -44,12 +46,12 @@ struct thread {
 
 /* Smaller requests take the slow path, which asks for 16 bytes: mimalloc aligns 8-byte blocks to 8,
  * and programs rely on 16. */
-enum { SMALL_LEAST = 9 };
+enum { FAST_LEAST = 9 };
 
 extern __thread struct thread self __attribute__((tls_model("initial-exec")));
 
 /* The limits that attached threads get. */
-void threads_set_limits(size_t small_limit, uintptr_t free_limit);
+void threads_set_limits(size_t fast_limit, uintptr_t free_limit);
 
 /* Begin a call on the slow path.  False if the thread is THREAD_LATE: then the caller must work
  * between thread_late_lock() and thread_late_unlock(), and keep away from mimalloc's allocation
@@ -59,8 +61,14 @@ bool thread_enter(void);
 static inline void thread_leave(void)
 {
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	*(volatile int *)&self.in_call = 0;
+	*(volatile size_t *)&self.in_call = 0;
 }
+
+void thread_leave_call(void); /* the same, as a function */
+
+/* Send this thread's next call to the slow path, where work can be done that cannot be done inside
+ * mimalloc's. */
+void thread_recall(void);
 
 void thread_late_lock(void);
 void thread_late_unlock(void);

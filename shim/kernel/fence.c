@@ -24,7 +24,7 @@ void kernel_fence_all_threads(void)
 {
 	if (!membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED))
 		return;
-	struct timespec millisecond = { .tv_nsec = 1000000 };
+	struct timespec millisecond = {.tv_nsec = 1000000};
 	int saved_errno = errno;
 	nanosleep(&millisecond, NULL);
 	errno = saved_errno;

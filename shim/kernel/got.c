@@ -12,9 +12,9 @@
 
 /* What we need of an object's dynamic section. */
 struct object {
-	const ElfW(Sym) *symbols;
+	const ElfW(Sym) * symbols;
 	const char *strings;
-	const ElfW(Rela) *jumps, *others;
+	const ElfW(Rela) * jumps, *others;
 	size_t jump_bytes, other_bytes;
 	uintptr_t base;
 	bool sealed; /* bound at load, and its slots then made read-only */
@@ -50,8 +50,8 @@ static bool find_object(const void *inside, struct object *o)
 }
 
 /* The slot that a relocation of `symbol` fills; NULL if there is none in the table. */
-static void **find_slot(const struct object *o, const ElfW(Rela) *table, size_t bytes,
-			const char *symbol)
+static void **find_slot(const struct object *o, const ElfW(Rela) * table, size_t bytes,
+                        const char *symbol)
 {
 	for (size_t i = 0; table && i < bytes / sizeof(*table); i++) {
 		const ElfW(Sym) *s = &o->symbols[ELF64_R_SYM(table[i].r_info)];
@@ -76,7 +76,7 @@ static bool store(const struct object *o, void **slot, void *value)
 
 void *got_patch(const void *inside, const char *symbol, void *replacement)
 {
-	struct object o = { 0 };
+	struct object o = {0};
 
 	if (!find_object(inside, &o))
 		return NULL;

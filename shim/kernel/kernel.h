@@ -25,6 +25,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What the kernel says of one unit. */
+struct kernel_unit {
+	unsigned resident; /* grains of it that are backed by memory of ours */
+	bool huge;         /* it is one huge page */
+};
+
 struct kernel {
 	/* Reserve address space, PROT_NONE, not accounted, at `hint` if that is free, else
 	 * anywhere.  Page aligned.  Returns NULL on failure. */
@@ -43,9 +49,10 @@ struct kernel {
 	/* MADV_DONTNEED.  On whole units nothing is split and the memory is free at once; on part
 	 * of a huge page it is a lie (K1): call it there only after split(). */
 	int (*give_back)(void *addr, size_t bytes);
-	/* Split the huge page under `page` synchronously: MADV_COLD on one base page (K1).
-	 * Contents are kept, and subpages that hold only zeros are freed.  EINVAL if locked. */
-	int (*split)(void *page);
+	/* Split what large folios a unit consists of, synchronously: MADV_COLD on part of it (K1).
+	 * Contents are kept, and subpages that hold only zeros are freed.  EINVAL if locked.
+	 * Success does not mean that it was split: see survey(). */
+	int (*split)(void *unit);
 	/* MADV_COLLAPSE on one unit: make it one huge page, contents kept (K5).  EAGAIN and ENOMEM
 	 * are ordinary. */
 	int (*collapse)(void *unit);
@@ -56,11 +63,19 @@ struct kernel {
 	/* Put fresh anonymous memory in place of whole units that move() went to, so that their
 	 * VMA can merge with its neighbours again.  The advice is gone with the old mapping. */
 	int (*remap)(void *addr, size_t bytes);
+	/* What `count` units from addr on are; an errno value if the kernel cannot say (< 6.7). */
+	int (*survey)(void *addr, size_t count, struct kernel_unit *units);
+	/* Whether no forked child or parent shares a page of the unit.  The kernel does not split
+	 * a folio that is shared, and giving back part of one would leave it partially mapped. */
+	bool (*exclusive)(void *unit);
 	/* Bytes of [addr, addr+bytes) that are resident; SIZE_MAX if the kernel will not say. */
 	size_t (*resident)(void *addr, size_t bytes);
 
 	/* Bytes of address space the process may have (RLIMIT_AS); SIZE_MAX if unlimited. */
 	size_t (*address_limit)(void);
+
+	/* Whether memory is short (kernel/pressure.h). */
+	bool (*pressure)(void);
 
 	/* Nanoseconds of a monotonic clock. */
 	uint64_t (*now)(void);

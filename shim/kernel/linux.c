@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "kernel/pressure.h"
+#include "kernel/scan.h"
 #include "kernel/sysfs.h"
 
 /* Debian 12's headers know these; older ones may not (K5). */
@@ -64,9 +66,15 @@ static int linux_give_back(void *addr, size_t bytes)
 	return CALL(madvise(addr, bytes, MADV_DONTNEED));
 }
 
-static int linux_split(void *page)
+static int linux_split(void *unit)
 {
-	return CALL(madvise(page, machine.page, MADV_COLD));
+	/* On one page: that is part of a huge page, and part of a folio that is huge no longer but
+	 * still whole inside, as a write after fork leaves it.  The page itself may be the one that
+	 * was written, and then not be part of that folio: hence a second one. */
+	char *page = unit;
+	int error = CALL(madvise(page, machine.page, MADV_COLD));
+
+	return error ? error : CALL(madvise(page + machine.unit / 2, machine.page, MADV_COLD));
 }
 
 static int linux_collapse(void *unit)
@@ -79,14 +87,14 @@ static int linux_move(void *from, size_t bytes, void *to)
 	/* DONTUNMAP, so that the source stays part of the zone instead of becoming a hole that
 	 * another mapping of the program could fall into. */
 	return CALL(mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP,
-			   to) == MAP_FAILED);
+	                   to) == MAP_FAILED);
 }
 
 static int linux_remap(void *addr, size_t bytes)
 {
 	return CALL(mmap(addr, bytes, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
-			 0) == MAP_FAILED);
+	                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+	                 0) == MAP_FAILED);
 }
 
 static size_t linux_resident(void *addr, size_t bytes)
@@ -135,7 +143,10 @@ const struct kernel kernel_linux = {
 	.move = linux_move,
 	.remap = linux_remap,
 	.resident = linux_resident,
+	.survey = scan_units,
+	.exclusive = scan_exclusive,
 	.address_limit = linux_address_limit,
+	.pressure = kernel_pressure,
 	.now = linux_now,
 };
 

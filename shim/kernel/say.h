@@ -10,7 +10,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-/* Format into `buf` (always NUL-terminated).  Returns the length the whole text has, as snprintf. */
+/* Format into `buf` (always NUL-terminated).  Returns the length the whole text has, as snprintf.
+ */
 size_t say_format(char *buf, size_t size, const char *format, va_list args);
 size_t say_into(char *buf, size_t size, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -3,6 +3,7 @@
  */
 #include "kernel/scan.h"
 
+#include "kernel/kernel.h"
 #include "kernel/sysfs.h"
 
 #include <errno.h>
@@ -42,63 +43,73 @@ _Static_assert(sizeof(struct page_region) == 24, "the kernel fills an array of t
 enum { REGIONS = 256 };
 
 _Static_assert(REGIONS <= 512 && sizeof(struct page_region[REGIONS]) <= 8192,
-	       "right for the kernel, and small for a thread's stack");
+               "right for the kernel, and small for a thread's stack");
 
 #define ROLLUP "/proc/self/smaps_rollup"
 
-static void count_regions(const struct page_region *regions, int count, struct scan *result)
-{
-	for (int i = 0; i < count; i++) {
-		uint64_t bytes = regions[i].end - regions[i].start;
+/* What a scan calls for each region it finds. */
+typedef void (*region_visitor)(const struct page_region *region, void *arg);
 
-		result->resident += bytes;
-		if (regions[i].categories & PAGE_IS_HUGE)
-			result->huge += bytes;
-	}
-}
-
-/* The zero pages are present, and the huge one is huge as well (K2), but no memory stands behind
- * them: they are left out. */
-static int scan_pagemap(int fd, const void *addr, size_t bytes, struct scan *result)
+static int scan_pagemap(int fd, const void *addr, size_t bytes, region_visitor visit, void *arg)
 {
 	struct page_region regions[REGIONS];
 	uint64_t end = (uintptr_t)addr + bytes;
-	struct pm_scan_arg arg = {
-	    .size = sizeof(arg),
-	    .start = (uintptr_t)addr,
-	    .end = end,
-	    .vec = (uintptr_t)regions,
-	    .vec_len = REGIONS,
-	    .category_inverted = PAGE_IS_PFNZERO,
-	    .category_mask = PAGE_IS_PRESENT | PAGE_IS_PFNZERO,
-	    .return_mask = PAGE_IS_PRESENT | PAGE_IS_HUGE,
+	/* The zero pages are present, and the huge one is huge as well (K2), but no memory stands
+	 * behind them: they are left out. */
+	struct pm_scan_arg scan = {
+		.size = sizeof(scan),
+		.start = (uintptr_t)addr,
+		.end = end,
+		.vec = (uintptr_t)regions,
+		.vec_len = REGIONS,
+		.category_inverted = PAGE_IS_PFNZERO,
+		.category_mask = PAGE_IS_PRESENT | PAGE_IS_PFNZERO,
+		.return_mask = PAGE_IS_PRESENT | PAGE_IS_HUGE,
 	};
 
 	/* A full array ends a call before the end of the range. */
-	for (; arg.start < end; arg.start = arg.walk_end) {
-		int count = ioctl(fd, PAGEMAP_SCAN, &arg);
+	for (; scan.start < end; scan.start = scan.walk_end) {
+		int count = ioctl(fd, PAGEMAP_SCAN, &scan);
 
 		if (count < 0)
 			return errno;
-		if (arg.walk_end <= arg.start)
+		if (scan.walk_end <= scan.start)
 			return EIO;
-		count_regions(regions, count, result);
+		for (int i = 0; i < count; i++)
+			visit(&regions[i], arg);
 	}
 	return 0;
 }
 
-static int open_and_scan(const void *addr, size_t bytes, struct scan *result)
+static int open_pagemap(void)
 {
 	/* Bare system calls: open() and close() are cancellation points, and a thread that is
 	 * cancelled between them would leave the descriptor behind. */
-	int fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	return (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+}
+
+static int open_and_scan(const void *addr, size_t bytes, region_visitor visit, void *arg)
+{
+	int fd = open_pagemap();
 	int error;
 
 	if (fd < 0)
 		return errno;
-	error = scan_pagemap(fd, addr, bytes, result);
+	error = scan_pagemap(fd, addr, bytes, visit, arg);
 	syscall(SYS_close, fd);
 	return error;
+}
+
+/* ---- a range as a whole ---- */
+
+static void count_region(const struct page_region *region, void *arg)
+{
+	struct scan *result = arg;
+	uint64_t bytes = region->end - region->start;
+
+	result->resident += bytes;
+	if (region->categories & PAGE_IS_HUGE)
+		result->huge += bytes;
 }
 
 int scan_range(const void *addr, size_t bytes, struct scan *result)
@@ -107,7 +118,7 @@ int scan_range(const void *addr, size_t bytes, struct scan *result)
 	int error;
 
 	*result = (struct scan){0};
-	error = open_and_scan(addr, bytes, result);
+	error = open_and_scan(addr, bytes, count_region, result);
 	errno = saved;
 	/* A range that the kernel finds wrong is the caller's mistake.  Anything else, from ENOTTY
 	 * of an old kernel to EPERM of a sandbox, means that we have to ask in another way. */
@@ -124,9 +135,80 @@ int scan_rollup(struct scan *result)
 	    !sysfs_field(ROLLUP, "AnonHugePages", &huge))
 		return ENODATA;
 	*result = (struct scan){
-	    .resident = anonymous * 1024,
-	    .huge = huge * 1024,
-	    .whole_process = true,
+		.resident = anonymous * 1024,
+		.huge = huge * 1024,
+		.whole_process = true,
 	};
 	return 0;
+}
+
+/* ---- unit by unit ---- */
+
+struct survey {
+	uintptr_t start;
+	struct kernel_unit *units;
+};
+
+/* A region may cover many units, or be a small part of one. */
+static void survey_region(const struct page_region *region, void *arg)
+{
+	struct survey *s = arg;
+
+	for (uint64_t at = region->start; at < region->end;) {
+		size_t unit = (at - s->start) >> machine.unit_shift;
+		uint64_t unit_end = s->start + ((unit + 1) << machine.unit_shift);
+		uint64_t end = region->end < unit_end ? region->end : unit_end;
+
+		s->units[unit].resident += (unsigned)((end - at) >> machine.grain_shift);
+		s->units[unit].huge |= (region->categories & PAGE_IS_HUGE) != 0;
+		at = end;
+	}
+}
+
+int scan_units(void *addr, size_t count, struct kernel_unit *units)
+{
+	struct survey s = {(uintptr_t)addr, units};
+	int saved = errno;
+
+	for (size_t i = 0; i < count; i++)
+		units[i] = (struct kernel_unit){0};
+	int error = open_and_scan(addr, count << machine.unit_shift, survey_region, &s);
+	errno = saved;
+	return error;
+}
+
+/* One word a page in /proc/self/pagemap: bit 63 says that it is present, bit 56 that nobody else
+ * maps it. */
+static bool all_exclusive(int fd, uintptr_t addr, size_t pages)
+{
+	enum { AT_ONCE = 512 };
+	const uint64_t present = 1ull << 63, exclusive = 1ull << 56;
+	uint64_t words[AT_ONCE];
+
+	for (size_t at = 0; at < pages; at += AT_ONCE) {
+		size_t n = pages - at < AT_ONCE ? pages - at : AT_ONCE;
+		off_t where = (off_t)((addr / machine.page + at) * sizeof(words[0]));
+
+		if (syscall(SYS_pread64, fd, words, n * sizeof(words[0]), where) !=
+		    (long)(n * sizeof(words[0])))
+			return false;
+		for (size_t i = 0; i < n; i++)
+			if (words[i] & present && !(words[i] & exclusive))
+				return false;
+	}
+	return true;
+}
+
+bool scan_exclusive(void *unit)
+{
+	int saved = errno;
+	int fd = open_pagemap();
+	bool result = false;
+
+	if (fd >= 0) {
+		result = all_exclusive(fd, (uintptr_t)unit, machine.unit / machine.page);
+		syscall(SYS_close, fd);
+	}
+	errno = saved;
+	return result;
 }

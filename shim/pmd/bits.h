@@ -32,20 +32,20 @@ static inline uint64_t bits_mask(unsigned i, unsigned from, unsigned n)
 static inline void bits_set(struct bits *b, unsigned from, unsigned n)
 {
 	BITS_EACH(i, from, n)
-		b->w[i] |= bits_mask(i, from, n);
+	b->w[i] |= bits_mask(i, from, n);
 }
 
 static inline void bits_clear(struct bits *b, unsigned from, unsigned n)
 {
 	BITS_EACH(i, from, n)
-		b->w[i] &= ~bits_mask(i, from, n);
+	b->w[i] &= ~bits_mask(i, from, n);
 }
 
 static inline bool bits_any(const struct bits *b, unsigned from, unsigned n)
 {
 	BITS_EACH(i, from, n)
-		if (b->w[i] & bits_mask(i, from, n))
-			return true;
+	if (b->w[i] & bits_mask(i, from, n))
+		return true;
 	return false;
 }
 

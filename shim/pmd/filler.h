@@ -2,19 +2,28 @@
  * filler.h: page-granular extents, packed into units.
  *
  * Serves requests above mimalloc's share.  An extent of less than a unit is packed into the unit
- * whose longest free run is the shortest that fits, the fullest such unit first; a larger one takes
- * neighbouring whole units, and what its last unit has left over is offered to smaller ones.
- * Mechanism only: when a free unit goes back to the kernel is decided in release/.
+ * whose longest free run is the shortest that fits, huge units before broken ones; a larger one
+ * takes neighbouring whole units, and what its last unit has left over is offered to smaller ones.
+ * Mechanism only: when memory goes back to the kernel is decided in release/.
  *
  * Vocabulary
  *   page    a grain, 1/512 of a unit (4 KiB on x86-64)
  *   extent  a run of pages handed to one client; known by its address alone
  *   kept    a wholly free unit that is still backed;  clean  one that is not
+ *   slack   pages of a partly used unit that are backed but not used
  *   top     units of a zone from here on were never used
+ *
+ * Parts
+ *   stock.c     zones, addresses, and free units
+ *   pack.c      partly used units: which has room, which has most slack
+ *   filler.c    extents: taking, freeing, resizing, moving
+ *   giveback.c  returning, demoting and healing units: the calls that release/ makes
+ *   check.c     the invariants
  *
  * One lock guards everything but the sizes of extents, which only their owner writes.  No system
  * call is made under it, except to make address space usable (rare).  All functions are thread-safe
- * and call no malloc.
+ * and call no malloc.  Those of giveback.c must be called by one thread at a time (release/ has a
+ * token for it).
  */
 #ifndef UNSPLIT_PMD_FILLER_H
 #define UNSPLIT_PMD_FILLER_H
@@ -24,6 +33,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pmd/heal.h"
 #include "pmd/runs.h"
 #include "pmd/unit.h"
 #include "pmd/zone.h"
@@ -37,14 +47,33 @@ struct filler_zone {
 	size_t top;
 };
 
+/* Partly used units: by kind and the longest run of free pages; and by slack, in steps of 8 pages.
+ * Dense units are broken, but so full that healing them will pay; sparse ones are not. */
+enum { PACK_HUGE, PACK_DENSE, PACK_SPARSE, PACK_KINDS };
+enum { PACK_DENSE_PAGES = UNIT_PAGES / 2 };
+enum { PACK_FITS = UNIT_PAGES + 1, PACK_SLACKS = UNIT_PAGES / 8 + 1 };
+
+struct pack {
+	struct unit *fit[PACK_KINDS][PACK_FITS];
+	uint64_t fit_filled[PACK_KINDS][PACK_FITS / 64 + 1]; /* lists that are not empty */
+	struct unit *slack[PACK_SLACKS];
+	uint64_t slack_filled[PACK_SLACKS / 64 + 1];
+	size_t units, used_pages;
+	size_t slack_pages;  /* in units that may be demoted */
+	size_t sparse_pages; /* used, in sparse units */
+};
+
 struct filler {
 	pthread_mutex_t lock;
 	struct filler_zone zones[FILLER_ZONES];
 	size_t zone_count; /* grows only; zones below it never change place */
-	struct unit *part[UNIT_PAGES + 1];       /* UNIT_PART units by `longest` */
-	uint64_t part_filled[BITS_WORDS + 1];    /* which lists are not empty */
+	struct pack pack;
 	struct runs kept, clean;
-	size_t part_units, part_used_pages, whole_units;
+	size_t whole_units;
+	/* Sparse units are left alone, and free units taken instead, while not more than this
+	 * share of all used pages lies in them.  Set by release/. */
+	unsigned sparse_percent;
+	size_t demoted_units; /* used or free, whose advice is to stay on base pages */
 };
 
 /* What a request may ask for beyond its size. */
@@ -72,7 +101,6 @@ size_t filler_move(struct filler *f, void *from, void *to);
 struct filler_zone *filler_zone_of(struct filler *f, const void *p);
 /* The pages of the extent that starts at p; 0 if none does.  p must lie in a zone.  Lock-free. */
 size_t filler_size(struct filler *f, const void *p);
-
 /* Hide a live extent: it counts as not there until shown again, so that a second free of one that
  * lies in a thread's cache is noticed.  To be called by its owner.  Lock-free. */
 void filler_hide(struct filler *f, const void *extent);
@@ -82,6 +110,21 @@ void filler_show(struct filler *f, const void *extent);
  * went; fewer than asked means that no more are kept, or that the kernel refused. */
 size_t filler_return(struct filler *f, size_t most);
 size_t filler_kept(struct filler *f);
+
+/* Pages of slack that could be given back, and the most that one unit has (rounded down to 8).
+ * Lock-free, and so only about right. */
+size_t filler_slack(const struct filler *f);
+size_t filler_worst_slack(const struct filler *f);
+/* Give back the free pages of the unit with the most slack, if that is at least `least` pages; a
+ * huge page is split for it, on purpose (K1).  Returns the pages given back; 0 if there is no such
+ * unit, or if the kernel refused and the unit was left as it was. */
+size_t filler_demote(struct filler *f, size_t least);
+
+/* Look on, from where the walk stands, for a unit that is not one huge page though it is full
+ * enough, and make it one.  Looks at about limits->look_at units, heals one at most, and also
+ * brings up to date what is noted of each unit. */
+enum heal_result filler_heal(struct filler *f, struct heal_walk *walk,
+                             const struct heal_limits *limits);
 
 /* The invariants; takes the lock. */
 bool filler_consistent(struct filler *f);

@@ -11,8 +11,9 @@
  *   kept   a unit with no used slice that may still be backed by memory
  *
  * A word holds 32 used bits, DIRTY (something may have been written since the unit was last
- * returned) and BUSY (a whole return is under way; whoever wants the unit waits for it, 9 us on
- * average, K8).  All functions are lock-free but for that wait, thread-safe, and call no malloc.
+ * returned), BUSY (a whole return or a demotion is under way; whoever wants the unit waits for it,
+ * 9 us on average, K8) and DEMOTED (split by us).  All functions are lock-free but for that wait,
+ * thread-safe, and call no malloc.
  */
 #ifndef UNSPLIT_PMD_LEDGER_H
 #define UNSPLIT_PMD_LEDGER_H
@@ -22,22 +23,26 @@
 #include <stdint.h>
 
 #include "pmd/atomic.h"
+#include "pmd/heal.h"
 #include "pmd/zone.h"
 
-#define LEDGER_USED  0xffffffffull
-#define LEDGER_DIRTY (1ull << 32)
-#define LEDGER_BUSY  (1ull << 33)
+#define LEDGER_USED    0xffffffffull
+#define LEDGER_DIRTY   (1ull << 32) /* may hold something since it was last returned */
+#define LEDGER_BUSY    (1ull << 33) /* on its way back to the kernel: wait */
+#define LEDGER_DEMOTED (1ull << 34) /* split by us; what is backed stands in `backed` */
 
 struct ledger {
 	struct zone zone;
-	struct prefix words; /* uint64_t, one a unit */
-	size_t top;  /* units from here on were never used */
-	size_t kept; /* units */
+	struct prefix words;  /* uint64_t, one a unit */
+	struct prefix backed; /* uint32_t, one a unit; see LEDGER_DEMOTED */
+	size_t top;           /* units from here on were never used */
+	size_t kept;          /* units */
+	size_t demoted;       /* units */
 };
 
 /* Open a ledger and its zone of up to `bytes`.  Returns 0 or ENOMEM. */
 int ledger_open(struct ledger *l, const char *name, void *hint, size_t bytes, size_t least,
-		size_t align);
+                size_t align);
 
 /* mimalloc is about to use [addr, addr+bytes), rounded outwards to slices: make it usable and note
  * it.  Returns 0 or ENOMEM, and then nothing is noted. */
@@ -52,8 +57,21 @@ size_t ledger_return(struct ledger *l, size_t most);
 
 static inline size_t ledger_kept(const struct ledger *l)
 {
-	return at_get(&l->kept);
+	size_t kept = at_get(&l->kept);
+
+	/* A unit may be taken again before its giver has counted it: below zero for a moment. */
+	return kept > SIZE_MAX / 2 ? 0 : kept;
 }
+
+/* Backed pages (512 to a unit) that mimalloc does not use, in units that it does use. */
+size_t ledger_slack(const struct ledger *l);
+/* Give back the free slices of units that have at least `least` pages of them, until `most` pages
+ * are given; a huge page is split for it, on purpose (K1).  Who wants a slice of such a unit waits
+ * for it (0.3 to 0.6 ms).  Returns the pages given back. */
+size_t ledger_demote(struct ledger *l, unsigned least, size_t most);
+/* As filler_heal(). */
+enum heal_result ledger_heal(struct ledger *l, struct heal_walk *walk,
+                             const struct heal_limits *limits);
 
 /* The invariants, for tests; to be called while nobody else uses the ledger. */
 bool ledger_consistent(const struct ledger *l);

@@ -1,5 +1,6 @@
 #include "pmd/runs.h"
 
+#include "pmd/atomic.h"
 #include "pmd/list.h"
 
 /* Lengths 1..7 have a class each; from 8 on there are four classes to a power of two. */
@@ -21,25 +22,23 @@ static void mark(struct runs *r, unsigned class)
 		r->filled[class / 64] &= ~bit;
 }
 
-void runs_put(struct runs *r, struct unit *first, size_t n, enum unit_state state)
+void runs_put(struct runs *r, struct unit *first, size_t n)
 {
 	unsigned class = class_of(n);
 
-	for (size_t i = 0; i < n; i++)
-		first[i].state = (uint8_t)state;
 	first[0].run = first[n - 1].run = (uint32_t)n;
-	list_push(&r->list[class], first);
+	list_push(&r->list[class], first, BY_FIT);
 	mark(r, class);
-	r->units += n;
+	at_set(&r->units, r->units + n);
 }
 
 void runs_take(struct runs *r, struct unit *first)
 {
 	unsigned class = class_of(first->run);
 
-	list_remove(&r->list[class], first);
+	list_remove(&r->list[class], first, BY_FIT);
 	mark(r, class);
-	r->units -= first->run;
+	at_set(&r->units, r->units - first->run);
 }
 
 /* The lowest filled class from `class` on; RUNS_CLASSES if there is none. */
@@ -59,15 +58,22 @@ static unsigned next_filled(const struct runs *r, unsigned class)
 struct unit *runs_find(const struct runs *r, size_t n)
 {
 	enum { LOOK_AT = 16 };
-	unsigned class = class_of(n);
-	unsigned looked = 0;
+
+	if (n > UINT32_MAX)
+		return NULL; /* no run can be that long, and no class is for it */
+	unsigned class = class_of(n), later = next_filled(r, class + 1);
+	struct unit *u = r->list[class];
 
 	/* Runs of n's own class may be too short; of any later class none is. */
-	for (struct unit *u = r->list[class]; u && looked < LOOK_AT; u = u->next, looked++)
+	for (unsigned looked = 0; u && looked < LOOK_AT; u = u->next[BY_FIT], looked++)
 		if (u->run >= n)
 			return u;
-	class = class + 1 < RUNS_CLASSES ? next_filled(r, class + 1) : RUNS_CLASSES;
-	return class < RUNS_CLASSES ? r->list[class] : NULL;
+	if (later < RUNS_CLASSES)
+		return r->list[later];
+	/* Then a long search is better than to find nothing. */
+	while (u && u->run < n)
+		u = u->next[BY_FIT];
+	return u;
 }
 
 struct unit *runs_longest(const struct runs *r)
@@ -92,13 +98,14 @@ bool runs_consistent(const struct runs *r, enum unit_state state)
 {
 	size_t units = 0;
 
-	for (unsigned class = 0; class < RUNS_CLASSES; class++) {
+	for (unsigned class = 0; class < RUNS_CLASSES; class ++) {
 		bool filled = r->filled[class / 64] >> (class % 64) & 1;
 
 		if (filled != (r->list[class] != NULL))
 			return false;
-		for (const struct unit *u = r->list[class]; u; u = u->next) {
-			if (!run_consistent(u, class, state) || (u->next && u->next->prev != u))
+		for (const struct unit *u = r->list[class]; u; u = u->next[BY_FIT]) {
+			if (!run_consistent(u, class, state) ||
+			    (u->next[BY_FIT] && u->next[BY_FIT]->prev[BY_FIT] != u))
 				return false;
 			units += u->run;
 		}

@@ -24,8 +24,8 @@ struct runs {
 	size_t units; /* in all runs together */
 };
 
-/* Put units [first, first + n) in as one run.  Sets `state` in all of them. */
-void runs_put(struct runs *r, struct unit *first, size_t n, enum unit_state state);
+/* Put units [first, first + n), which have the index's state already, in as one run. */
+void runs_put(struct runs *r, struct unit *first, size_t n);
 /* Take a whole run out by its first unit. */
 void runs_take(struct runs *r, struct unit *first);
 /* The first unit of a run of at least n units, the best fit but for a quarter; NULL if there is

@@ -117,7 +117,8 @@ size_t zone_share(size_t bytes)
 	return share < bytes ? share : bytes;
 }
 
-int zone_open(struct zone *z, const char *name, void *hint, size_t bytes, size_t least, size_t align)
+int zone_open(struct zone *z, const char *name, void *hint, size_t bytes, size_t least,
+              size_t align)
 {
 	while (prefix_reserve(&z->data, hint, bytes, align)) {
 		bytes = bytes / 2 & ~(machine.unit - 1);
@@ -127,8 +128,12 @@ int zone_open(struct zone *z, const char *name, void *hint, size_t bytes, size_t
 	z->name = name;
 	z->units = bytes >> machine.unit_shift;
 	at_publish(&z->huge, false);
-	stat_add(zones, 1);
+	return 0;
+}
 
+void zone_join(struct zone *z)
+{
+	stat_add(zones, 1);
 	pthread_mutex_lock(&lock);
 	if (at_acquire(&proven))
 		advise_huge(z);
@@ -137,7 +142,6 @@ int zone_open(struct zone *z, const char *name, void *hint, size_t bytes, size_t
 	z->next = at_acquire(&first);
 	at_publish(&first, z);
 	pthread_mutex_unlock(&lock);
-	return 0;
 }
 
 void zones_prove(void)
@@ -157,7 +161,7 @@ bool zones_proven(void)
 void zone_readvise(struct zone *z, void *addr, size_t bytes)
 {
 	int error = at_acquire(&z->huge) ? kernel->advise_huge(addr, bytes)
-					  : kernel->advise_base(addr, bytes);
+	                                 : kernel->advise_base(addr, bytes);
 
 	if (error)
 		stat_add(advice_failures, 1);

@@ -37,16 +37,14 @@ int prefix_grow(struct prefix *p, size_t bytes);
 
 static inline int prefix_need(struct prefix *p, size_t bytes)
 {
-	return bytes <= at_acquire(&p->ready)
-		       ? 0
-		       : prefix_grow(p, bytes);
+	return bytes <= at_acquire(&p->ready) ? 0 : prefix_grow(p, bytes);
 }
 
 struct zone {
 	const char *name;
 	struct prefix data;
 	size_t units;      /* in the reservation */
-	bool huge; /* advised, and the kernel took it */
+	bool huge;         /* advised, and the kernel took it */
 	struct zone *next; /* in the list of all zones, under zones' lock */
 };
 
@@ -55,9 +53,14 @@ struct zone {
 size_t zone_share(size_t bytes);
 
 /* Reserve a zone of as many of `bytes` as the address space limit allows, at least `least` (both
- * multiples of a unit), aligned to `align`.  Returns 0 or ENOMEM. */
+ * multiples of a unit), aligned to `align`.  Returns 0 or ENOMEM.  Nobody else knows the zone until
+ * zone_join(): what belongs to it may still turn out not to be had, and prefix_release() undoes
+ * it. */
 int zone_open(struct zone *z, const char *name, void *hint, size_t bytes, size_t least,
-	      size_t align);
+              size_t align);
+
+/* Advise a zone, and put it into the list of all zones, for good. */
+void zone_join(struct zone *z);
 
 static inline bool zone_owns(const struct zone *z, const void *p)
 {

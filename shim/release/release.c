@@ -1,116 +1,305 @@
 #include "release/release.h"
 
-#include <pthread.h>
+#include <sched.h>
 
 #include "kernel/kernel.h"
 #include "options.h"
 #include "pmd/demand.h"
+#include "release/bound.h"
+#include "release/healing.h"
+#include "release/keeper.h"
+#include "release/retain.h"
+#include "report/stats.h"
+
+#define MS 1000000ull
+
+struct release_scope release_scope;
+
+/* Below this the keeper is not started: it is not worth a thread. */
+#define WORTH_A_THREAD (32ul << 20)
 
 /*
- * Retain: wholly free units are kept for as long as demand may come back for them.  What may come
- * back is the most that was held in the last `delay`, less what is held now.  So a program that
- * frees and takes 200 MiB ten times a second returns nothing, and one that freed for good returns
- * everything one delay later.
+ * Which units to fill when demand returns?  Free units would leave the demoted ones nearly empty
+ * beside them, on base pages for good; demoted ones cost a collapse each when they are full again.
+ * So demoted ones are filled until what lies in sparse ones is this little of all that is used, and
+ * free ones after that: coverage stays above 95 percent for as few collapses as possible.
  */
-enum { SLOTS = 8 };
+enum { SPARSE_PERCENT = 3 };
 
-static struct {
-	pthread_mutex_t lock; /* guards the window; never held in a system call */
-	uint64_t peak[SLOTS]; /* the most units held in each of the last SLOTS slices of the delay */
-	unsigned slot;
-	uint64_t next; /* when the current slice ends, ns */
-	bool working;  /* somebody is returning units */
-} window = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
-static struct release_scope scope;
+static bool working;         /* the worker's token */
+static bool wants_keeper;    /* see release_wants_keeper() */
+static bool fork_happened;   /* units may have been broken since the last survey */
+static size_t filled_from;   /* pages used when demoted units were last looked through */
+static uint64_t surveyed_at; /* units held when the whole was last looked at */
 
 void release_init(const struct release_scope *s)
 {
-	scope = *s;
-	pthread_mutex_lock(&window.lock);
-	for (unsigned i = 0; i < SLOTS; i++)
-		window.peak[i] = 0;
-	window.next = 0;
-	pthread_mutex_unlock(&window.lock);
+	release_scope = *s;
+	s->filler->sparse_percent = SPARSE_PERCENT;
+	retain_reset();
+	bound_reset();
+	healing_reset();
+	surveyed_at = 0;
 }
 
-static uint64_t slot_ns(void)
+/* ---- the token ---- */
+
+static bool try_work(void)
 {
-	return (uint64_t)options.delay * 1000000u / SLOTS;
+	return !__atomic_test_and_set(&working, __ATOMIC_ACQUIRE);
 }
 
-/* Close the slices that ended before `now`.  Called with the lock held. */
-static void advance(uint64_t now)
+static void wait_to_work(void)
 {
-	uint64_t peak = demand_peak();
-	unsigned closed = 0;
-
-	if (!window.next)
-		window.next = now + slot_ns();
-	for (; now >= window.next && closed < SLOTS; closed++) {
-		if (window.peak[window.slot] < peak)
-			window.peak[window.slot] = peak;
-		window.slot = (window.slot + 1) % SLOTS;
-		window.peak[window.slot] = 0;
-		window.next += slot_ns() + 1;
-	}
-	if (closed == SLOTS)
-		window.next = now + slot_ns() + 1;
-	if (window.peak[window.slot] < peak)
-		window.peak[window.slot] = peak;
+	while (!try_work())
+		sched_yield();
 }
 
-static size_t kept(void)
+static void end_work(void)
 {
-	size_t sum = filler_kept(scope.filler);
+	__atomic_clear(&working, __ATOMIC_RELEASE);
+}
 
-	for (size_t i = 0; i < *scope.ledger_count; i++)
-		sum += ledger_kept(&scope.ledgers[i]);
+/* ---- sums ---- */
+
+size_t release_kept_units(void)
+{
+	size_t sum = filler_kept(release_scope.filler);
+
+	for (size_t i = 0; i < at_acquire(release_scope.ledger_count); i++)
+		sum += ledger_kept(&release_scope.ledgers[i]);
 	return sum;
 }
 
-size_t release_surplus(void)
+size_t release_slack_pages(void)
 {
-	uint64_t now = demand_now(), peak = at_get(&demand.peak);
-	size_t have = kept();
+	size_t sum = filler_slack(release_scope.filler);
 
-	for (unsigned i = 0; i < SLOTS; i++)
-		if (window.peak[i] > peak)
-			peak = window.peak[i];
-	size_t want = peak > now ? peak - now : 0;
-	return have > want ? have - want : 0;
+	for (size_t i = 0; i < at_acquire(release_scope.ledger_count); i++)
+		sum += ledger_slack(&release_scope.ledgers[i]);
+	return sum;
 }
+
+size_t release_used_pages(void)
+{
+	return (stat_get(small_used) + stat_get(large_used)) >> machine.grain_shift;
+}
+
+static uint64_t delay_ns(void)
+{
+	return options.release == RELEASE_TIGHT ? 0 : options.delay * MS;
+}
+
+/* ---- what there is to do ---- */
 
 static size_t return_units(size_t most)
 {
-	size_t done = filler_return(scope.filler, most);
+	size_t done = filler_return(release_scope.filler, most);
 
-	for (size_t i = 0; i < *scope.ledger_count && done < most; i++)
-		done += ledger_return(&scope.ledgers[i], most - done);
+	for (size_t i = 0; i < at_acquire(release_scope.ledger_count) && done < most; i++)
+		done += ledger_return(&release_scope.ledgers[i], most - done);
 	return done;
+}
+
+/* Kept units that recent demand does not justify. */
+static size_t surplus(uint64_t now, bool pressure)
+{
+	size_t kept = release_kept_units(), want;
+
+	retain_advance(now, delay_ns());
+	want = pressure ? 0 : retain_want();
+	return kept > want ? kept - want : 0;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* How much memory may grow by healing: not up to the bound, or it would be demoted again. */
+static size_t room_to_heal(bool pressure)
+{
+	size_t bound = bound_pages(pressure), slack = release_slack_pages();
+
+	if (bound == SIZE_MAX)
+		return SIZE_MAX;
+	bound -= bound / 4;
+	return bound > slack ? bound - slack : 0;
+}
+
+/* ---- from slow paths ---- */
+
+/* A growing heap is looked at whenever it has doubled: were its huge faults met? */
+static bool grew_broken(void)
+{
+	uint64_t held = demand_now();
+
+	if (held < 2 * at_get(&surveyed_at) || held << machine.unit_shift < WORTH_A_THREAD)
+		return false;
+	at_set(&surveyed_at, held);
+	return true;
+}
+
+static size_t demoted_units(void)
+{
+	size_t sum = at_get(&release_scope.filler->demoted_units);
+
+	for (size_t i = 0; i < at_acquire(release_scope.ledger_count); i++)
+		sum += at_get(&release_scope.ledgers[i].demoted);
+	return sum;
+}
+
+/* Demoted units may have filled again: whenever this much more is used, they are looked through. */
+static bool demoted_filled(void)
+{
+	const size_t more = 8ul << 20 >> machine.grain_shift;
+	size_t used = release_used_pages(), from = at_get(&filled_from);
+
+	if (used < from)
+		at_set(&filled_from, used);
+	if (used < from + more || !demoted_units())
+		return false;
+	at_set(&filled_from, used);
+	return true;
+}
+
+static bool worth_a_thread(size_t kept)
+{
+	if (kept << machine.unit_shift >= WORTH_A_THREAD || fork_happened)
+		return true;
+	size_t slack = release_slack_pages(), bound = bound_pages(false);
+	return slack > bound && slack << machine.grain_shift >= WORTH_A_THREAD;
+}
+
+/* Without a keeper the callers do the work, a little at a time. */
+static void work_in_caller(uint64_t now)
+{
+	size_t n = surplus(now, false);
+
+	if (n)
+		return_units(smaller(n, RELEASE_BATCH));
+	else if (options.background == BACKGROUND_OFF) {
+		size_t excess = bound_excess(now, delay_ns(), false);
+
+		if (excess)
+			bound_demote(excess, 1);
+		healing_step(now, room_to_heal(false));
+	}
+}
+
+static void note_pause(uint64_t begin)
+{
+	uint64_t took = kernel->now() - begin;
+
+	stat_add(release_ns, took);
+	stats_raise(&stats.longest_pause_ns, took);
 }
 
 void release_tick(void)
 {
-	uint64_t now = kernel->now();
-	size_t surplus = 0;
+	enum { EVERY = 16 };
+	static unsigned calls;
+	unsigned count = at_get(&calls) + 1;
 
-	if (pthread_mutex_trylock(&window.lock))
+	at_set(&calls, count);
+	if (count % EVERY || keeper_running() || !try_work())
 		return;
-	if (!window.working) {
-		if (now >= window.next)
-			advance(now);
-		surplus = release_surplus();
-		window.working = surplus > 0;
-	}
-	pthread_mutex_unlock(&window.lock);
-	if (!surplus)
-		return;
-	return_units(surplus < RELEASE_BATCH ? surplus : RELEASE_BATCH);
-	__atomic_store_n(&window.working, false, __ATOMIC_RELEASE);
+	uint64_t begin = kernel->now();
+	if (grew_broken() || demoted_filled())
+		healing_ask();
+	if (options.background != BACKGROUND_OFF &&
+	    (healing_pending() || worth_a_thread(release_kept_units())))
+		at_set(&wants_keeper, true);
+	work_in_caller(begin);
+	end_work();
+	note_pause(begin);
 }
+
+bool release_wants_keeper(void)
+{
+	return at_get(&wants_keeper);
+}
+
+/* ---- from the keeper ---- */
+
+enum {
+	STEP_UNITS = 64,  /* whole units returned in one step */
+	STEP_DEMOTED = 8, /* units demoted in one step: 0.5 ms each */
+};
+
+/* Work that is due at once; true if there is more of it. */
+static bool give_back(uint64_t now, bool pressure)
+{
+	size_t n = surplus(now, pressure);
+
+	if (n && return_units(smaller(n, STEP_UNITS)) == STEP_UNITS)
+		return true;
+	size_t excess = bound_excess(now, delay_ns(), pressure);
+	return excess && bound_demote(excess, STEP_DEMOTED) > 0;
+}
+
+/* Whether time alone will make something due. */
+static bool something_to_wait_for(bool pressure)
+{
+	return release_kept_units() > 0 || release_slack_pages() > bound_pages(pressure);
+}
+
+uint64_t release_step(uint64_t now)
+{
+	bool pressure = kernel->pressure();
+	uint64_t tick = delay_ns() / 8 > 10 * MS ? delay_ns() / 8 : 10 * MS;
+
+	at_set(&wants_keeper, false);
+	if (!try_work())
+		return MS;
+	if (at_get(&fork_happened) || grew_broken() || demoted_filled()) {
+		at_set(&fork_happened, false);
+		healing_ask();
+	}
+	bool more = give_back(now, pressure);
+	uint64_t wait = more ? 0 : healing_step(kernel->now(), room_to_heal(pressure));
+	if (wait > tick && something_to_wait_for(pressure))
+		wait = tick;
+	end_work();
+	stat_add(release_ns, kernel->now() - now);
+	return wait;
+}
+
+/* ---- at once ---- */
 
 size_t release_all(void)
 {
-	return return_units(SIZE_MAX);
+	wait_to_work();
+	size_t n = return_units(SIZE_MAX);
+	end_work();
+	return n;
+}
+
+size_t release_everything(void)
+{
+	wait_to_work();
+	size_t bytes = return_units(SIZE_MAX) << machine.unit_shift;
+	if (options.release != RELEASE_KEEP)
+		bytes += bound_demote(SIZE_MAX, SIZE_MAX) << machine.grain_shift;
+	end_work();
+	return bytes;
+}
+
+/* ---- fork ---- */
+
+void release_note_fork(void)
+{
+	if (demand_now() << machine.unit_shift < WORTH_A_THREAD)
+		return;
+	at_set(&fork_happened, true);
+	if (options.background != BACKGROUND_OFF)
+		at_set(&wants_keeper, true);
+}
+
+void release_after_fork(void)
+{
+	wants_keeper = fork_happened = false;
+	healing_reset();
+	bound_reset();
+	keeper_after_fork();
 }

@@ -1,8 +1,14 @@
 /*
- * release.h: policy over units: what is kept for the next demand, and what goes back.
+ * release.h: policy over units: what is kept for the next demand, what goes back, what is healed.
  *
- * Mechanism is in pmd/; nothing there decides.  release_tick() is called from slow paths and must be
- * called with no lock held: it makes system calls.
+ * Mechanism is in pmd/; nothing there decides.  The policy has four parts, each in its file:
+ *   retain.c    how many wholly free units recent demand justifies
+ *   bound.c     how much slack partly used units may hold; beyond it, units are demoted
+ *   healing.c   which broken units are made huge again, and how fast
+ *   keeper.c    the thread that does all this while the program is idle
+ * release.c drives them: from slow paths (release_tick), from the keeper (release_step), and at
+ * once (release_all).  Only one thread works at a time; it holds a token, but no lock, in the
+ * kernel.
  */
 #ifndef UNSPLIT_RELEASE_RELEASE_H
 #define UNSPLIT_RELEASE_RELEASE_H
@@ -14,24 +20,45 @@
 #include "pmd/filler.h"
 #include "pmd/ledger.h"
 
-/* What the policy rules over. */
+/* What the policy rules over, and how the keeper announces itself to the heap. */
 struct release_scope {
 	struct filler *filler;
 	struct ledger *ledgers;
 	const size_t *ledger_count;
+	bool (*enter)(void); /* before it works; NULL if nobody must know */
+	void (*leave)(void);
 };
+
+extern struct release_scope release_scope;
 
 void release_init(const struct release_scope *scope);
 
-/* Do what is due, a bounded amount of it: at most RELEASE_BATCH units, so that no caller waits for
- * long (K8: 9 us a unit).  Cheap if nothing is due. */
+/* From slow paths, with no lock held: do a little of what is due, so that no caller waits long
+ * (at most RELEASE_BATCH whole units, 9 us each: K8), or see that the keeper will.  Usually just
+ * counts. */
 void release_tick(void);
-enum { RELEASE_BATCH = 32 };
+enum { RELEASE_BATCH = 8 };
 
-/* Return every kept unit now.  Returns how many went. */
+/* From the keeper: do a portion of what is due at `now` (ns).  Returns how long (ns) to wait before
+ * the next; UINT64_MAX if there is nothing to wait for. */
+uint64_t release_step(uint64_t now);
+
+/* Return every kept unit now, waiting for whoever is at work.  Returns how many went. */
 size_t release_all(void);
+/* The same, and demote until nothing free is left.  Returns bytes given back. */
+size_t release_everything(void);
 
-/* Kept units that recent demand does not justify; for tests. */
-size_t release_surplus(void);
+/* A fork() happened in this process: writes break units from now on. */
+void release_note_fork(void);
+/* In the child. */
+void release_after_fork(void);
+
+/* Someone should call keeper_start() at a point where threads may be created. */
+bool release_wants_keeper(void);
+
+/* Pages (512 to a unit), as the parts of the policy see them. */
+size_t release_kept_units(void);
+size_t release_slack_pages(void);
+size_t release_used_pages(void);
 
 #endif

@@ -80,8 +80,8 @@ static void show_bytes(struct shown *shown, uint64_t bytes)
 		prefix++;
 		hundredths = (bytes & 1023) * 100 >> 10;
 		say_into(shown->number, sizeof(shown->number), "%lu.%lu%lu",
-			 (unsigned long)(bytes >> 10), (unsigned long)(hundredths / 10),
-			 (unsigned long)(hundredths % 10));
+		         (unsigned long)(bytes >> 10), (unsigned long)(hundredths / 10),
+		         (unsigned long)(hundredths % 10));
 	}
 	shown->unit = units[prefix];
 }
@@ -98,7 +98,7 @@ static void show_number(struct shown *shown, uint64_t value, const char *unit)
 
 /* A line of an object: key, value right-aligned, and the phrase it starts. */
 static void text_line(struct emitter *e, const char *key, const char *value, const char *unit,
-		      const char *help)
+                      const char *help)
 {
 	put(e, "  ");
 	put(e, key);
@@ -151,7 +151,7 @@ static void text_cell(struct emitter *e, const char *key, const char *value, con
 }
 
 static void text_value(struct emitter *e, const char *key, const char *value, const char *unit,
-		       const char *help)
+                       const char *help)
 {
 	if (e->in_table)
 		text_cell(e, key, value, unit);
@@ -314,7 +314,7 @@ void emitter_close_row(struct emitter *e)
 }
 
 void emitter_number(struct emitter *e, const char *key, uint64_t value, const char *unit,
-		    const char *help)
+                    const char *help)
 {
 	struct shown shown;
 
@@ -328,7 +328,7 @@ void emitter_number(struct emitter *e, const char *key, uint64_t value, const ch
 }
 
 void emitter_percent(struct emitter *e, const char *key, uint64_t part, uint64_t whole,
-		     const char *help)
+                     const char *help)
 {
 	char number[24];
 	uint64_t tenths;
@@ -339,7 +339,7 @@ void emitter_percent(struct emitter *e, const char *key, uint64_t part, uint64_t
 	}
 	tenths = (uint64_t)((unsigned __int128)part * 1000 / whole);
 	say_into(number, sizeof(number), "%lu.%lu", (unsigned long)(tenths / 10),
-		 (unsigned long)(tenths % 10));
+	         (unsigned long)(tenths % 10));
 	if (e->format == EMITTER_JSON)
 		json_value(e, key, number);
 	else

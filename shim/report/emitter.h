@@ -29,11 +29,11 @@ enum emitter_format { EMITTER_TEXT, EMITTER_JSON };
 struct emitter {
 	int fd;
 	enum emitter_format format;
-	int error;	/* errno value of the first write that failed; nothing is written after */
+	int error;      /* errno value of the first write that failed; nothing is written after */
 	unsigned depth; /* JSON: how many braces and brackets are open */
-	bool first;	/* JSON: nothing stands yet in the innermost of them */
-	bool in_table;	/* text: values are cells, not lines */
-	unsigned rows;	/* text: complete rows of the table */
+	bool first;     /* JSON: nothing stands yet in the innermost of them */
+	bool in_table;  /* text: values are cells, not lines */
+	unsigned rows;  /* text: complete rows of the table */
 	unsigned cells; /* text: cells in the row being made */
 	/* Text: the cells of the row being made.  The keys of the first row go out at once, as the
 	 * table's head, so its values must wait until that line is complete. */
@@ -59,11 +59,11 @@ void emitter_close_row(struct emitter *e);
 
 /* The values.  The first of a row is its name. */
 void emitter_number(struct emitter *e, const char *key, uint64_t value, const char *unit,
-		    const char *help);
+                    const char *help);
 /* How much of `whole` is `part`, in percent with one decimal, cut off and not rounded: 100.0 means
  * all of it.  Not known if `whole` is 0. */
 void emitter_percent(struct emitter *e, const char *key, uint64_t part, uint64_t whole,
-		     const char *help);
+                     const char *help);
 /* `value` may hold any bytes; the text replaces control characters and cuts off what is long. */
 void emitter_string(struct emitter *e, const char *key, const char *value, const char *help);
 /* A value that could not be found out: "-" in the text, null in the JSON.  Never 0. */

@@ -27,10 +27,10 @@ struct counter {
 };
 
 static struct counter counters[] = {
-    {"thp_split_pmd", "split_pmd", "huge mappings", "broken", 0, false},
-    {"thp_split_page", "split_page", "huge pages", "split", 0, false},
-    {"thp_deferred_split_page", "deferred_split_page", "huge pages", "freed in part and kept whole",
-     0, false},
+	{"thp_split_pmd", "split_pmd", "huge mappings", "broken", 0, false},
+	{"thp_split_page", "split_page", "huge pages", "split", 0, false},
+	{"thp_deferred_split_page", "deferred_split_page", "huge pages",
+         "freed in part and kept whole", 0, false},
 };
 
 enum { COUNTERS = sizeof(counters) / sizeof(counters[0]) };
@@ -48,7 +48,7 @@ void report_start(void)
 {
 	for (size_t i = 0; i < COUNTERS; i++)
 		counters[i].known =
-		    sysfs_field("/proc/vmstat", counters[i].field, &counters[i].at_start);
+			sysfs_field("/proc/vmstat", counters[i].field, &counters[i].at_start);
 	started = true;
 }
 
@@ -69,7 +69,7 @@ static void write_identity(struct emitter *e)
 }
 
 static void sum_add(struct sum *sum, const struct report_range *range, const struct scan *scan,
-		    int error)
+                    int error)
 {
 	sum->in_range += range->bytes;
 	if (error) {
@@ -123,7 +123,7 @@ static void write_known_sum(struct emitter *e, const struct scan *scan, uint64_t
 	emitter_percent(e, "coverage", scan->huge, scan->resident, "of resident is huge");
 	if (scan->whole_process)
 		emitter_string(e, "source", "smaps_rollup",
-			       "of the whole process: no PAGEMAP_SCAN");
+		               "of the whole process: no PAGEMAP_SCAN");
 	else
 		emitter_string(e, "source", "PAGEMAP_SCAN", "");
 }
@@ -175,9 +175,9 @@ static void write_process(struct emitter *e)
 	getrusage(RUSAGE_SELF, &usage);
 	emitter_open_object(e, "process", "This process, with everything that is not ours");
 	emitter_number(e, "minor_faults", (uint64_t)usage.ru_minflt, "page faults",
-		       "met from memory");
+	               "met from memory");
 	emitter_number(e, "major_faults", (uint64_t)usage.ru_majflt, "page faults",
-		       "that read a disk");
+	               "that read a disk");
 	/* Not ru_maxrss: it outlives exec, so the peak of a big parent would be taken for ours. */
 	if (sysfs_field("/proc/self/status", "VmHWM", &peak))
 		emitter_number(e, "peak_rss", peak * 1024, "bytes", "resident at once, at most");
@@ -217,7 +217,7 @@ static void write_stats(struct emitter *e)
 }
 
 static int write_all(int fd, enum emitter_format format, const struct report_range *ranges,
-		     size_t count)
+                     size_t count)
 {
 	struct emitter e;
 	struct sum sum;
@@ -256,7 +256,7 @@ static enum emitter_format format_of(const char *path)
 	size_t length = strlen(path), end = sizeof(suffix) - 1;
 
 	return length >= end && strcmp(path + length - end, suffix) == 0 ? EMITTER_JSON
-									 : EMITTER_TEXT;
+	                                                                 : EMITTER_TEXT;
 }
 
 static int write_file(const char *where, const struct report_range *ranges, size_t count)

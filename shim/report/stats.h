@@ -20,7 +20,7 @@ extern struct stats stats;
 
 #define stat_add(name, n) __atomic_fetch_add(&stats.name, (n), __ATOMIC_RELAXED)
 #define stat_sub(name, n) __atomic_fetch_sub(&stats.name, (n), __ATOMIC_RELAXED)
-#define stat_get(name)	  __atomic_load_n(&stats.name, __ATOMIC_RELAXED)
+#define stat_get(name)    __atomic_load_n(&stats.name, __ATOMIC_RELAXED)
 #define stat_set(name, n) __atomic_store_n(&stats.name, (n), __ATOMIC_RELAXED)
 
 /* Raise a high-water mark to `n` if it is below. */
@@ -29,7 +29,7 @@ static inline void stats_raise(uint64_t *mark, uint64_t n)
 	uint64_t old = __atomic_load_n(mark, __ATOMIC_RELAXED);
 
 	while (old < n && !__atomic_compare_exchange_n(mark, &old, n, true, __ATOMIC_RELAXED,
-						       __ATOMIC_RELAXED))
+	                                               __ATOMIC_RELAXED))
 		;
 }
 

@@ -1,0 +1,27 @@
+/*
+ * bound.h: how much slack partly used units may hold.
+ *
+ * Slack is memory that is backed but free, in units that are not wholly free.  It is what keeping
+ * units huge costs.  Beyond the bound for longer than the delay, the units with the most slack are
+ * demoted: split on purpose, and their free pages given back.
+ *
+ * The caller holds the worker's token.
+ */
+#ifndef UNSPLIT_RELEASE_BOUND_H
+#define UNSPLIT_RELEASE_BOUND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+void bound_reset(void);
+/* Pages of slack that are tolerated; SIZE_MAX with release:keep. */
+size_t bound_pages(bool pressure);
+/* Pages of slack beyond the bound that are due to go at `now` (ns): 0 until they have been there
+ * for a delay. */
+size_t bound_excess(uint64_t now, uint64_t delay, bool pressure);
+/* Demote units until about `pages` went, or `units` units were demoted, or none is worth it.
+ * Returns the pages given back. */
+size_t bound_demote(size_t pages, size_t units);
+
+#endif

@@ -1,0 +1,140 @@
+#include "release/healing.h"
+
+#include <string.h>
+
+#include "kernel/kernel.h"
+#include "options.h"
+#include "pmd/heal.h"
+#include "release/release.h"
+
+#define MS 1000000ull
+
+enum {
+	FULL_ENOUGH = PACK_DENSE_PAGES,
+	LOOK_AT = 1024, /* units, between two looks at the clock */
+};
+
+/* Temeraire's rule: a collapse that takes long means that memory is short of huge pages; each one
+ * doubles the pause, each quick one halves it. */
+#define SLOW_NS      (30 * MS)
+#define QUICK_NS     (15 * MS)
+#define LONGEST_WAIT (4000 * MS)
+/* Budget that is not used is saved up, for so long: when demand returns all at once, all that was
+ * demoted wants to be healed at once.  It is spent no faster than half a core. */
+#define SAVE_FOR (30 * 1000 * MS)
+/* When units could not be healed yet, because a child shares them or memory is short, look again
+ * after this. */
+#define LOOK_AGAIN (500 * MS)
+/* Spent at once; then the thread sleeps for as long. */
+#define PORTION (10 * MS)
+
+static struct {
+	struct heal_walk large, small[16];
+	size_t ledger;    /* which of the ledgers the walk is in; count: in the filler */
+	bool pending;     /* the walk is not at its end, or must start again */
+	bool asked;       /* during a round: another must follow */
+	bool again;       /* units were refused in this round */
+	uint64_t last;    /* when the budget was last counted up, ns */
+	int64_t saved;    /* budget, ns; below 0 after a long collapse */
+	uint64_t backoff; /* ns */
+	uint64_t not_before;
+} healing;
+
+void healing_reset(void)
+{
+	memset(&healing, 0, sizeof(healing));
+}
+
+void healing_ask(void)
+{
+	healing.pending = healing.asked = true;
+}
+
+bool healing_pending(void)
+{
+	return healing.pending && options.heal > 0;
+}
+
+static void end_round(void)
+{
+	healing.ledger = 0;
+	healing.pending = healing.again || healing.asked;
+	if (healing.again && !healing.asked)
+		healing.not_before = healing.last + LOOK_AGAIN;
+	healing.again = healing.asked = false;
+}
+
+static enum heal_result heal_one(const struct heal_limits *limits)
+{
+	struct release_scope *s = &release_scope;
+	size_t ledgers = at_acquire(s->ledger_count), rounds = healing.large.rounds;
+	enum heal_result r;
+
+	for (; healing.ledger < ledgers; healing.ledger++) {
+		struct heal_walk *walk = &healing.small[healing.ledger];
+		size_t small_rounds = walk->rounds;
+
+		r = ledger_heal(&s->ledgers[healing.ledger], walk, limits);
+		if (r != HEAL_NONE || walk->rounds == small_rounds)
+			return r;
+	}
+	r = filler_heal(s->filler, &healing.large, limits);
+	if (r == HEAL_NONE && healing.large.rounds != rounds)
+		end_round();
+	return r;
+}
+
+static void count_up(uint64_t now)
+{
+	int64_t most = (int64_t)(SAVE_FOR / 100 * options.heal);
+
+	if (!healing.last)
+		healing.saved = most;
+	else if (now > healing.last)
+		healing.saved += (int64_t)((now - healing.last) / 100 * options.heal);
+	if (healing.saved > most)
+		healing.saved = most;
+	healing.last = now;
+}
+
+static void learn(uint64_t took, enum heal_result result, uint64_t now)
+{
+	healing.saved -= (int64_t)took;
+	if (took > SLOW_NS || result == HEAL_REFUSED)
+		healing.backoff = healing.backoff ? healing.backoff * 2 : MS;
+	else if (took < QUICK_NS)
+		healing.backoff /= 2;
+	if (healing.backoff > LONGEST_WAIT)
+		healing.backoff = LONGEST_WAIT;
+	if (result == HEAL_REFUSED) {
+		healing.again = true;
+		healing.not_before = now + healing.backoff;
+	}
+}
+
+/* How long until there is budget again. */
+static uint64_t wait_for_budget(void)
+{
+	return healing.saved > 0 ? 0 : (uint64_t)-healing.saved / options.heal * 100 + MS;
+}
+
+uint64_t healing_step(uint64_t now, size_t growth_pages)
+{
+	uint64_t spent = 0;
+
+	count_up(now);
+	while (healing_pending() && now >= healing.not_before && healing.saved > 0 &&
+	       spent < PORTION) {
+		struct heal_limits limits = {FULL_ENOUGH, growth_pages, LOOK_AT};
+		enum heal_result r = heal_one(&limits);
+		uint64_t end = kernel->now();
+
+		learn(end - now, r, end);
+		spent += end - now;
+		now = end;
+	}
+	if (!healing_pending())
+		return UINT64_MAX;
+	uint64_t wait = wait_for_budget() > spent ? wait_for_budget() : spent;
+	return healing.not_before > now + wait ? healing.not_before - now : wait;
+}

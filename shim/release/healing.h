@@ -1,0 +1,25 @@
+/*
+ * healing.h: which broken units are made huge again, and how fast.
+ *
+ * A unit is worth it if it is full enough: it was demoted and filled again, or a write after fork
+ * or a failed huge fault broke it.  Healing takes at most options.heal percent of one core, and
+ * backs off when the kernel refuses or takes long.
+ *
+ * The caller holds the worker's token.
+ */
+#ifndef UNSPLIT_RELEASE_HEALING_H
+#define UNSPLIT_RELEASE_HEALING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+void healing_reset(void);
+/* Look through all units again: something may have broken them. */
+void healing_ask(void);
+/* Whether there is more to look at. */
+bool healing_pending(void);
+/* Spend what the budget allows at `now` (ns).  Returns how long (ns) to wait for more of it. */
+uint64_t healing_step(uint64_t now, size_t growth_pages);
+
+#endif

@@ -1,0 +1,19 @@
+/*
+ * keeper.h: the thread that gives back and heals while the program is idle.
+ *
+ * It runs only while there is something to wait for (option `background`), blocks all signals, has
+ * a small stack, holds no lock in the kernel, and is gone in a forked child until needed there.
+ */
+#ifndef UNSPLIT_RELEASE_KEEPER_H
+#define UNSPLIT_RELEASE_KEEPER_H
+
+#include <stdbool.h>
+
+/* Start it unless it runs.  Creates a thread, and so allocates: to be called with no lock held and
+ * outside of any call of the heap.  If the kernel refuses a thread, callers go on doing the work.
+ */
+void keeper_start(void);
+bool keeper_running(void);
+void keeper_after_fork(void);
+
+#endif

@@ -1,0 +1,110 @@
+"""Programs with much memory: nine tenths of it must be huge pages.
+
+    coverage.py --library PATH python|redis|sqlite
+
+The program is stopped at its fullest (it waits for us) and the kernel is asked; its exit report,
+if memory is still held when it is written, must say the same.
+"""
+
+import re
+import subprocess
+import sys
+
+from harness import expect, main
+from redis import Server
+
+MIB = 1 << 20
+SHARE = 0.90
+
+
+def rollup(pid):
+    """The fields of smaps_rollup, in bytes."""
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+        fields = re.findall(r"(\w+):\s+(\d+) kB", file.read())
+    return {name: int(kib) * 1024 for name, kib in fields}
+
+
+def check_huge(pid, at_least):
+    fields = rollup(pid)
+    anonymous, huge = fields["Anonymous"], fields["AnonHugePages"]
+    print(f"{anonymous / MIB:.0f} MiB anonymous, {huge / anonymous:.1%} of it huge")
+    expect(anonymous >= at_least, "the program did not take the memory that the test is about")
+    expect(huge >= SHARE * anonymous, f"less than {SHARE:.0%} is huge")
+
+
+def check_report(scratch, at_least):
+    """Of several processes the one that held the memory."""
+    def total(report, field):
+        return sum(entry[field] for entry in report["ranges"])
+
+    totals = [(total(report, "resident"), total(report, "huge"))
+              for report in scratch.reports_found()]
+    expect(totals, "no process left a report: was the library loaded?")
+    resident, huge = max(totals)
+    print(f"exit report: {resident / MIB:.0f} MiB resident, {huge / MIB:.0f} MiB huge")
+    expect(resident >= at_least and huge >= SHARE * resident, "the exit report says otherwise")
+
+
+PYTHON = r"""
+import sys
+d = {f"key {i}": f"value {i * 7}" for i in range(3_000_000)}
+print("full", flush=True)
+sys.stdin.readline()
+assert len(d) == 3_000_000 and d["key 2999999"] == "value 20999993"
+del d
+"""
+
+# A row is 500 bytes: 512 MiB of them.
+SQLITE = """
+CREATE TABLE row(id INTEGER PRIMARY KEY, text TEXT);
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1070000)
+INSERT INTO row SELECT i, printf('%0500d', i) FROM n;
+SELECT 'full';
+"""
+
+
+def until_full(session, command, text):
+    """Start a program, give it `text`, and wait until it says that it is full."""
+    process = session.popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                            env={"PYTHONMALLOC": "malloc"})
+    process.stdin.write(text.encode())
+    process.stdin.flush()
+    expect(process.stdout.readline() == b"full\n", f"{command[0]} did not come so far")
+    return process
+
+
+def finish(process):
+    process.communicate(b"\n")
+    expect(process.returncode == 0, f"ended with status {process.returncode}")
+
+
+def python(scratch):
+    session = scratch.session(preload=True)
+    script = session.write("script.py", PYTHON)
+    process = until_full(session, ["/usr/bin/python3", script], "")
+    check_huge(process.pid, at_least=300 * MIB)
+    finish(process)
+
+
+def sqlite(scratch):
+    process = until_full(scratch.session(preload=True), ["/usr/bin/sqlite3", ":memory:"], SQLITE)
+    check_huge(process.pid, at_least=512 * MIB)
+    finish(process)
+
+
+def redis(scratch):
+    """Redis turns huge pages off for itself (PR_SET_THP_DISABLE) unless told not to."""
+    with Server(scratch.session(preload=True), "--disable-thp", "no") as server:
+        for start in range(0, 1_000_000, 100_000):
+            server.cli("EVAL", f"for i = {start}, {start + 99_999} do redis.call('SET', 'key' .. i,"
+                       " string.rep('v', 1000) .. i) end", "0")
+        check_huge(server.process.pid, at_least=1000 * MIB)
+        server.stop()
+    # It leaves by exit() with everything still in place.
+    check_report(scratch, at_least=1000 * MIB)
+
+
+TESTS = {"python": python, "sqlite": sqlite, "redis": redis}
+
+if __name__ == "__main__":
+    main(TESTS[sys.argv.pop()])
