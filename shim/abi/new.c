@@ -17,20 +17,27 @@
 
 /* ---- failing ---- */
 
-/* Find a symbol in the global scope, else in that of the object that holds `caller`. */
+/* Find a symbol in the scope of the object that holds `caller`, but not `except`. */
+static void *find_in_object(const char *symbol, void *caller, const void *except)
+{
+	Dl_info info;
+
+	if (!dladdr(caller, &info))
+		return NULL;
+	void *object = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+	if (!object)
+		return NULL;
+	void *found = dlsym(object, symbol);
+	dlclose(object); /* the caller itself keeps it loaded */
+	return found == except ? NULL : found;
+}
+
+/* Find a symbol in the global scope, else in that of the caller's object. */
 static void *find(const char *symbol, void *caller)
 {
 	void *found = dlsym(RTLD_DEFAULT, symbol);
-	Dl_info info;
 
-	if (found || !dladdr(caller, &info))
-		return found;
-	void *object = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
-	if (object) {
-		found = dlsym(object, symbol);
-		dlclose(object); /* the caller itself keeps it loaded */
-	}
-	return found;
+	return found ? found : find_in_object(symbol, caller, NULL);
 }
 
 typedef void (*handler)(void);
@@ -88,11 +95,30 @@ static __attribute__((noinline)) void *new_slow(size_t align, size_t n, void *ca
 	}
 }
 
-/* A nothrow new tries the same, but a handler's exception ends at it; C cannot catch one, so
- * handlers are called only from the throwing forms. */
-static void *new_nothrow(size_t align, size_t n)
+/* A nothrow new does the same, and ends at what a handler throws.  C cannot catch that; the C++
+ * runtime's own nothrow new can: it calls the throwing new, which is ours.  `name` is that of the
+ * calling operator. */
+static void *runtime_nothrow(const char *name, void *caller)
 {
-	return allocate(align, n);
+	void *own = dlsym(RTLD_DEFAULT, name), *next = dlsym(RTLD_NEXT, name);
+
+	return next && next != own ? next : find_in_object(name, caller, own);
+}
+
+static __attribute__((noinline)) void *new_nothrow(const char *name, size_t align, size_t n,
+                                                   void *caller)
+{
+	static const char nothrow;
+	void *p = allocate(align, n);
+
+	if (p || !new_handler(caller))
+		return p;
+	void *runtime = runtime_nothrow(name, caller);
+	if (!runtime)
+		return NULL;
+	if (align > 1)
+		return ((void *(*)(size_t, size_t, const void *))runtime)(n, align, &nothrow);
+	return ((void *(*)(size_t, const void *))runtime)(n, &nothrow);
 }
 
 /* ---- the operators ---- */
@@ -118,14 +144,14 @@ static void *new_nothrow(size_t align, size_t n)
 	EXPORT void *name(size_t n, const void *nothrow);                                          \
 	EXPORT void *name(size_t n, const void *nothrow)                                           \
 	{                                                                                          \
-		return new_nothrow(1, n);                                                          \
+		return new_nothrow(#name, 1, n, __builtin_return_address(0));                      \
 	}
 
 #define NEW_ALIGNED_NOTHROW(name)                                                                  \
 	EXPORT void *name(size_t n, size_t align, const void *nothrow);                            \
 	EXPORT void *name(size_t n, size_t align, const void *nothrow)                             \
 	{                                                                                          \
-		return new_nothrow(align, n);                                                      \
+		return new_nothrow(#name, align, n, __builtin_return_address(0));                  \
 	}
 
 #define DELETE(name, ...)                                                                          \

@@ -134,9 +134,10 @@ static bool is_small(size_t n)
  * would make a new heap for it that nobody takes down. */
 static void *serve(size_t n, bool small_allowed)
 {
-	if (small_allowed && is_small(n))
-		return small_malloc(n);
-	return large_alloc(n, 1, NULL);
+	void *p = small_allowed && is_small(n) ? small_malloc(n) : NULL;
+
+	/* Extents also stand in where mimalloc finds no more address space. */
+	return p ? p : large_alloc(n, 1, NULL);
 }
 
 /* What a call leaves behind to be done when it is over. */
@@ -177,9 +178,11 @@ static void *serve_zeroed(size_t n, bool small_allowed)
 {
 	bool zero = false;
 
-	if (small_allowed && is_small(n))
-		return small_zalloc(n);
-	void *p = large_alloc(n, 1, &zero);
+	void *p = small_allowed && is_small(n) ? small_zalloc(n) : NULL;
+
+	if (p)
+		return p;
+	p = large_alloc(n, 1, &zero);
 	return p && !zero ? memset(p, 0, n) : p;
 }
 

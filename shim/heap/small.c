@@ -20,10 +20,10 @@ size_t small_ledger_count;
 /* mimalloc's segments; arenas must be aligned to them. */
 enum { SEGMENT = 32 << 20 };
 
-/* Where the first zone goes: mimalloc knows its own segments only below 20 TiB, and no executable,
- * stack or mmap of the program comes near. */
-#define SMALL_HINT  ((void *)(10ul << 40))
-#define SMALL_BYTES (1ul << 40)
+/* Where zones go: mimalloc knows its own segments only below 20 TiB, and no executable, stack or
+ * mmap of the program comes near. */
+#define SMALL_BYTES   (1ul << 39)
+#define SMALL_HINT(n) ((char *)(10ul << 40) + (n)*SMALL_BYTES)
 
 static pthread_mutex_t grow_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -82,10 +82,9 @@ static int on_mprotect(void *addr, size_t bytes, int protection)
 static int add_zone(size_t bytes)
 {
 	size_t n = small_ledger_count;
-	void *hint = n ? NULL : SMALL_HINT;
 
 	if (n == SMALL_ZONES ||
-	    ledger_open(&small_ledgers[n], "small", hint, bytes, SEGMENT, SEGMENT))
+	    ledger_open(&small_ledgers[n], "small", SMALL_HINT(n), bytes, SEGMENT, SEGMENT))
 		return ENOMEM;
 	struct prefix *data = &small_ledgers[n].zone.data;
 	bool reports = libc_madvise && libc_mprotect;
@@ -137,7 +136,7 @@ uintptr_t small_free_limit(void)
 {
 	const struct zone *z = &small_ledgers[0].zone;
 
-	return small_ledger_count == 1 && z->data.base == SMALL_HINT
+	return small_ledger_count == 1 && z->data.base == SMALL_HINT(0)
 	               ? (uintptr_t)z->data.base + z->data.bytes
 	               : 0;
 }

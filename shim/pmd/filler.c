@@ -48,57 +48,49 @@ void filler_show(struct filler *f, const void *extent)
 	at_set(size, *size & ~HIDDEN);
 }
 
-/* ---- extents below a unit ---- */
+/* ---- pages and units ---- */
 
-/* Whether so much lies in sparse units that they should be filled before free units are opened. */
-static bool fill_sparse(const struct filler *f)
+static void use_whole(struct filler *f, struct unit *u)
 {
-	size_t used = f->pack.used_pages + f->whole_units * UNIT_PAGES;
-
-	return f->pack.sparse_pages > used / 100 * f->sparse_percent;
+	memset(&u->used, 0xff, sizeof(u->used));
+	memset(&u->touched, 0xff, sizeof(u->touched));
+	u->used_count = UNIT_PAGES;
+	u->state = UNIT_WHOLE;
+	f->whole_units++;
 }
 
-static struct unit *open_free(struct filler *f, unsigned *from)
+static void unuse_whole(struct filler *f, struct unit *u)
 {
-	struct unit *u = stock_take(f, 1, 1, 0);
-
-	*from = 0;
-	if (u)
-		pack_open(&f->pack, u);
-	return u;
+	memset(&u->used, 0, sizeof(u->used));
+	u->used_count = 0;
+	f->whole_units--;
 }
 
-static struct unit *find_room(struct filler *f, unsigned pages, unsigned align, unsigned *from)
+/* Mark pages [first, end) of a zone used.  Units among them that are not partly used were just
+ * taken from the stock; those that are filled to the last page hold one extent only. */
+static void use_range(struct filler *f, struct filler_zone *z, size_t first, size_t end)
 {
-	unsigned first = fill_sparse(f) ? PACK_SPARSE : PACK_DENSE;
-	struct unit *u = pack_find(&f->pack, first, pages, align, from);
+	while (first < end) {
+		struct unit *u = unit_at(z, first / UNIT_PAGES);
+		unsigned from = (unsigned)(first % UNIT_PAGES);
+		unsigned n = end - first < UNIT_PAGES - from ? (unsigned)(end - first)
+		                                             : UNIT_PAGES - from;
 
-	if (!u)
-		u = open_free(f, from);
-	if (!u && first != PACK_SPARSE)
-		u = pack_find(&f->pack, PACK_SPARSE, pages, align, from);
-	return u;
+		if (u->state != UNIT_PART && n == UNIT_PAGES)
+			use_whole(f, u);
+		else {
+			if (u->state != UNIT_PART)
+				pack_open(&f->pack, u);
+			pack_use(&f->pack, u, from, n);
+		}
+		first += n;
+	}
 }
 
-static void *alloc_part(struct filler *f, unsigned pages, unsigned align, bool *zero)
-{
-	unsigned from;
-	struct unit *u = find_room(f, pages, align, &from);
-
-	if (!u)
-		return NULL;
-	struct filler_zone *z = zone_of_unit(f, u);
-	void *p = address_of(z, u, from);
-	*zero = !bits_any(&u->touched, from, pages);
-	pack_use(&f->pack, u, from, pages);
-	set_size(z, p, pages);
-	return p;
-}
-
-/* Free pages of a partly used unit; a unit that empties is kept, unless it is being demoted: then
- * whoever does it will see. */
-static void free_pages(struct filler *f, struct filler_zone *z, struct unit *u, unsigned from,
-                       unsigned n)
+/* A partly used unit that empties is kept, unless it is being demoted: then whoever does that will
+ * see. */
+static void free_in_part(struct filler *f, struct filler_zone *z, struct unit *u, unsigned from,
+                         unsigned n)
 {
 	pack_unuse(&f->pack, u, from, n);
 	if (u->used_count || u->busy)
@@ -108,102 +100,162 @@ static void free_pages(struct filler *f, struct filler_zone *z, struct unit *u, 
 	stock_put(f, z, u, 1, UNIT_KEPT);
 }
 
-/* ---- extents of at least a unit ---- */
-
-static bool untouched(const struct unit *u, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (bits_any(&u[i].touched, 0, UNIT_PAGES))
-			return false;
-	return true;
-}
-
-static void use_whole(struct filler *f, struct unit *u, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		memset(&u[i].used, 0xff, sizeof(u[i].used));
-		memset(&u[i].touched, 0xff, sizeof(u[i].touched));
-		u[i].used_count = UNIT_PAGES;
-		u[i].state = UNIT_WHOLE;
-	}
-	f->whole_units += n;
-}
-
-static void unuse_whole(struct filler *f, struct unit *u, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		memset(&u[i].used, 0, sizeof(u[i].used));
-		u[i].used_count = 0;
-	}
-	f->whole_units -= n;
-}
-
-/* Start a partly used unit with its first `pages` pages: the last unit of a large extent. */
-static void use_tail(struct filler *f, struct unit *u, unsigned pages)
-{
-	pack_open(&f->pack, u);
-	pack_use(&f->pack, u, 0, pages);
-}
-
-static void *alloc_units(struct filler *f, const struct filler_request *r, bool *zero)
-{
-	size_t whole = r->pages / UNIT_PAGES;
-	unsigned tail = (unsigned)(r->pages % UNIT_PAGES);
-	size_t align = r->align > UNIT_PAGES ? r->align / UNIT_PAGES : 1;
-	struct unit *u = stock_take(f, whole + !!tail, align, r->growth);
-
-	if (!u)
-		return NULL;
-	struct filler_zone *z = zone_of_unit(f, u);
-	void *p = address_of(z, u, 0);
-	*zero = untouched(u, whole + !!tail);
-	use_whole(f, u, whole);
-	if (tail)
-		use_tail(f, u + whole, tail);
-	set_size(z, p, r->pages);
-	return p;
-}
-
 static void free_whole(struct filler *f, struct filler_zone *z, struct unit *u, size_t n)
 {
-	unuse_whole(f, u, n);
+	for (size_t i = 0; i < n; i++)
+		unuse_whole(f, &u[i]);
 	demand_fall(n);
 	stock_put(f, z, u, n, UNIT_KEPT);
 }
 
-/* Free pages [from, pages) of an extent that starts at page `first` of its zone. */
-static void free_range(struct filler *f, struct filler_zone *z, size_t first, size_t from,
-                       size_t pages)
+/* Free part of a unit that was filled by one extent: it becomes a partly used one. */
+static void free_in_whole(struct filler *f, struct filler_zone *z, struct unit *u, unsigned from,
+                          unsigned n)
 {
-	struct unit *u = unit_at(z, (first + from) / UNIT_PAGES);
+	unuse_whole(f, u);
+	pack_open(&f->pack, u);
+	pack_use(&f->pack, u, 0, UNIT_PAGES);
+	free_in_part(f, z, u, from, n);
+}
 
-	if (u->state == UNIT_PART) {
-		free_pages(f, z, u, (unsigned)((first + from) % UNIT_PAGES),
-		           (unsigned)(pages - from));
-		return;
+static size_t whole_units_from(const struct filler_zone *z, size_t first, size_t end)
+{
+	size_t n = 0;
+
+	while (first + (n + 1) * UNIT_PAGES <= end &&
+	       unit_at(z, first / UNIT_PAGES + n)->state == UNIT_WHOLE)
+		n++;
+	return n;
+}
+
+/* Free pages [first, end) of a zone, all of one extent. */
+static void free_range(struct filler *f, struct filler_zone *z, size_t first, size_t end)
+{
+	while (first < end) {
+		struct unit *u = unit_at(z, first / UNIT_PAGES);
+		unsigned from = (unsigned)(first % UNIT_PAGES);
+		size_t whole = from ? 0 : whole_units_from(z, first, end);
+		unsigned n = end - first < UNIT_PAGES - from ? (unsigned)(end - first)
+		                                             : UNIT_PAGES - from;
+
+		if (whole) {
+			free_whole(f, z, u, whole);
+			first += whole * UNIT_PAGES;
+			continue;
+		}
+		if (u->state == UNIT_WHOLE)
+			free_in_whole(f, z, u, from, n);
+		else
+			free_in_part(f, z, u, from, n);
+		first += n;
 	}
-	/* Whole units: `from` is a unit boundary here, see shrink(). */
-	size_t whole = (pages - from) / UNIT_PAGES;
-	unsigned tail = (unsigned)((pages - from) % UNIT_PAGES);
-	if (tail)
-		free_pages(f, z, u + whole, 0, tail);
-	if (whole)
-		free_whole(f, z, u, whole);
+}
+
+static bool untouched(const struct filler_zone *z, size_t first, size_t end)
+{
+	while (first < end) {
+		unsigned from = (unsigned)(first % UNIT_PAGES);
+		unsigned n = end - first < UNIT_PAGES - from ? (unsigned)(end - first)
+		                                             : UNIT_PAGES - from;
+
+		if (bits_any(&unit_at(z, first / UNIT_PAGES)->touched, from, n))
+			return false;
+		first += n;
+	}
+	return true;
+}
+
+/* ---- finding a place ---- */
+
+/* A place: the zone, and the page of it. */
+struct place {
+	struct filler_zone *zone;
+	size_t first;
+};
+
+static struct place place_in(struct filler *f, struct unit *u, unsigned from)
+{
+	struct filler_zone *z = u ? zone_of_unit(f, u) : NULL;
+
+	return (struct place){z, u ? index_of(z, u) * UNIT_PAGES + from : 0};
+}
+
+static struct place in_pack(struct filler *f, unsigned most, const struct filler_request *r)
+{
+	unsigned from = 0;
+	struct unit *u = pack_find(&f->pack, most, (unsigned)r->pages, (unsigned)r->align, &from);
+
+	return place_in(f, u, from);
+}
+
+static struct place across(struct filler *f, const struct filler_request *r)
+{
+	struct place p = {NULL, 0};
+
+	if (r->align == 1 && r->pages >= SEAM_LEAST && r->pages <= SEAM_MOST)
+		p.zone = seam_find(f, r->pages, &p.first);
+	return p;
+}
+
+static struct place in_free_units(struct filler *f, const struct filler_request *r)
+{
+	size_t units = (r->pages + UNIT_PAGES - 1) / UNIT_PAGES;
+	size_t align = r->align > UNIT_PAGES ? r->align / UNIT_PAGES : 1;
+
+	return place_in(f, stock_take(f, units, align, r->growth), 0);
+}
+
+/* Whether so much lies in sparse units that they should be filled before free units are opened. */
+static bool fill_sparse(const struct filler *f)
+{
+	size_t used = f->pack.used_pages + f->whole_units * UNIT_PAGES;
+
+	return f->pack.sparse_pages > used / 100 * f->sparse_percent;
+}
+
+static struct place find_place(struct filler *f, const struct filler_request *r)
+{
+	bool fits_unit = r->pages < UNIT_PAGES && r->pages + r->align - 1 <= UNIT_PAGES;
+	unsigned first = fill_sparse(f) ? PACK_SPARSE : PACK_DENSE;
+	struct place p = {NULL, 0};
+
+	if (fits_unit)
+		p = in_pack(f, first, r);
+	if (!p.zone)
+		p = across(f, r);
+	if (!p.zone)
+		p = in_free_units(f, r);
+	if (!p.zone && fits_unit && first != PACK_SPARSE)
+		p = in_pack(f, PACK_SPARSE, r);
+	return p;
 }
 
 /* ---- taking and freeing ---- */
 
+/* An extent that ends inside a unit leaves room for one across its end. */
+static void note_seam(struct filler *f, struct filler_zone *z, size_t end, size_t pages)
+{
+	if (pages >= SEAM_LEAST && end % UNIT_PAGES)
+		seam_note(&f->seams, unit_at(z, end / UNIT_PAGES));
+}
+
 void *filler_alloc(struct filler *f, const struct filler_request *r, bool *zero)
 {
-	void *p;
+	void *p = NULL;
 
 	if (r->pages >= HIDDEN || r->align >= HIDDEN)
 		return NULL; /* no room for its size: 8 TiB */
 	pthread_mutex_lock(&f->lock);
-	if (r->pages < UNIT_PAGES && r->pages + r->align - 1 <= UNIT_PAGES)
-		p = alloc_part(f, (unsigned)r->pages, (unsigned)r->align, zero);
-	else
-		p = alloc_units(f, r, zero);
+	struct place place = find_place(f, r);
+	if (place.zone) {
+		size_t end = place.first + r->pages;
+
+		p = place.zone->zone.data.base + (place.first << machine.grain_shift);
+		*zero = untouched(place.zone, place.first, end);
+		use_range(f, place.zone, place.first, end);
+		note_seam(f, place.zone, end, r->pages);
+		set_size(place.zone, p, r->pages);
+	}
 	pthread_mutex_unlock(&f->lock);
 	if (p)
 		stat_add(large_used, r->pages << machine.grain_shift);
@@ -213,12 +265,14 @@ void *filler_alloc(struct filler *f, const struct filler_request *r, bool *zero)
 size_t filler_free(struct filler *f, void *extent)
 {
 	struct filler_zone *z = filler_zone_of(f, extent);
-	size_t pages = filler_size(f, extent);
+	size_t pages = filler_size(f, extent), first = page_of(z, extent);
 
 	must(pages);
 	pthread_mutex_lock(&f->lock);
 	set_size(z, extent, 0);
-	free_range(f, z, page_of(z, extent), 0, pages);
+	free_range(f, z, first, first + pages);
+	if (first / UNIT_PAGES != (first + pages - 1) / UNIT_PAGES && first % UNIT_PAGES)
+		seam_note(&f->seams, unit_at(z, first / UNIT_PAGES));
 	pthread_mutex_unlock(&f->lock);
 	stat_sub(large_used, pages << machine.grain_shift);
 	return pages;
@@ -226,78 +280,19 @@ size_t filler_free(struct filler *f, void *extent)
 
 /* ---- resizing ---- */
 
-/* Grow within the partly used unit that holds the extent's end. */
-static bool grow_part(struct filler *f, struct unit *u, unsigned end, unsigned more)
+/* Whether pages [end, new_end), behind an extent's end, can be had: in the unit that it ends in,
+ * and in free units behind, which are taken. */
+static bool take_behind(struct filler *f, struct filler_zone *z, size_t end, size_t new_end)
 {
-	if (u->busy || end + more > UNIT_PAGES || bits_any(&u->used, end, more))
+	size_t border = (end + UNIT_PAGES - 1) / UNIT_PAGES * UNIT_PAGES;
+	const struct unit *u = unit_at(z, end / UNIT_PAGES);
+	size_t inside = new_end < border ? new_end : border;
+
+	if (inside > end &&
+	    (u->busy || bits_any(&u->used, (unsigned)(end % UNIT_PAGES), (unsigned)(inside - end))))
 		return false;
-	pack_use(&f->pack, u, end, more);
-	return true;
-}
-
-/* Turn an extent's partly used last unit into a whole one, or back. */
-static void tail_to_whole(struct filler *f, struct unit *u)
-{
-	pack_close(&f->pack, u);
-	use_whole(f, u, 1);
-}
-
-static void whole_to_tail(struct filler *f, struct unit *u, unsigned pages)
-{
-	unuse_whole(f, u, 1);
-	use_tail(f, u, pages);
-}
-
-/* Grow an extent of at least a unit.  Its last unit, if partly used, must be its alone. */
-static bool grow_units(struct filler *f, struct filler_zone *z, size_t first, size_t old,
-                       size_t pages)
-{
-	unsigned tail = (unsigned)(old % UNIT_PAGES), new_tail = (unsigned)(pages % UNIT_PAGES);
-	size_t last = (first + old) / UNIT_PAGES; /* the unit of the tail, or the first behind */
-	struct unit *u = unit_at(z, last);
-
-	if (tail && last == (first + pages) / UNIT_PAGES)
-		return grow_part(f, u, tail, (unsigned)(pages - old));
-	if (tail && (u->busy || u->used_count != tail))
-		return false;
-	size_t begin = last + !!tail;
-	size_t end = (first + pages + UNIT_PAGES - 1) / UNIT_PAGES;
-	if (end > begin && !stock_take_at(f, z, begin, end - begin))
-		return false;
-	if (tail)
-		tail_to_whole(f, u);
-	use_whole(f, unit_at(z, begin), end - begin - (new_tail && end > begin));
-	if (new_tail)
-		use_tail(f, unit_at(z, end - 1), new_tail);
-	return true;
-}
-
-static void shrink(struct filler *f, struct filler_zone *z, size_t first, size_t old, size_t pages)
-{
-	struct unit *u = unit_at(z, (first + pages) / UNIT_PAGES);
-	unsigned tail = (unsigned)((first + pages) % UNIT_PAGES);
-	size_t whole_end = (first + pages) / UNIT_PAGES + 1; /* the first unit behind the new end */
-
-	if (u->state == UNIT_WHOLE && tail) {
-		/* The new end cuts a whole unit: that one becomes partly used. */
-		size_t behind = whole_end * UNIT_PAGES - first;
-
-		if (old > behind)
-			free_range(f, z, first, behind, old);
-		whole_to_tail(f, u, tail);
-		return;
-	}
-	free_range(f, z, first, pages, old);
-}
-
-static bool grow(struct filler *f, struct filler_zone *z, size_t first, size_t old, size_t pages)
-{
-	struct unit *u = unit_at(z, first / UNIT_PAGES);
-
-	if (u->state != UNIT_PART)
-		return grow_units(f, z, first, old, pages);
-	return pages < UNIT_PAGES &&
-	       grow_part(f, u, (unsigned)(first % UNIT_PAGES + old), (unsigned)(pages - old));
+	return new_end <= border || stock_take_at(f, z, border / UNIT_PAGES,
+	                                          (new_end - border + UNIT_PAGES - 1) / UNIT_PAGES);
 }
 
 bool filler_resize(struct filler *f, void *extent, size_t pages)
@@ -311,9 +306,11 @@ bool filler_resize(struct filler *f, void *extent, size_t pages)
 		return false;
 	pthread_mutex_lock(&f->lock);
 	if (pages < old)
-		shrink(f, z, first, old, pages);
+		free_range(f, z, first + pages, first + old);
 	else if (pages > old)
-		done = grow(f, z, first, old, pages);
+		done = take_behind(f, z, first + old, first + pages);
+	if (done && pages > old)
+		use_range(f, z, first + old, first + pages);
 	if (done)
 		set_size(z, extent, pages);
 	pthread_mutex_unlock(&f->lock);

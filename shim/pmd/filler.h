@@ -16,6 +16,7 @@
  * Parts
  *   stock.c     zones, addresses, and free units
  *   pack.c      partly used units: which has room, which has most slack
+ *   seam.c      places across the border of two units
  *   filler.c    extents: taking, freeing, resizing, moving
  *   giveback.c  returning, demoting and healing units: the calls that release/ makes
  *   check.c     the invariants
@@ -35,6 +36,7 @@
 
 #include "pmd/heal.h"
 #include "pmd/runs.h"
+#include "pmd/seam.h"
 #include "pmd/unit.h"
 #include "pmd/zone.h"
 
@@ -68,6 +70,7 @@ struct filler {
 	struct filler_zone zones[FILLER_ZONES];
 	size_t zone_count; /* grows only; zones below it never change place */
 	struct pack pack;
+	struct seams seams;
 	struct runs kept, clean;
 	size_t whole_units;
 	/* Sparse units are left alone, and free units taken instead, while not more than this

@@ -4,7 +4,8 @@
 
 #include "kernel/kernel.h"
 
-#define RANGE_BYTES (1ul << 28)
+/* Enough for the caches of 25,000 threads. */
+#define RANGE_BYTES (16ul << 20)
 
 static void *take_fresh(struct meta_pool *pool)
 {

@@ -44,6 +44,9 @@ int prefix_reserve(struct prefix *p, void *hint, size_t bytes, size_t align)
 	}
 	p->base = base;
 	p->bytes = bytes;
+	/* What is aligned to units holds the program's data.  Our own notes grow by little, so that
+	 * those of a small program get no huge page under enabled=always. */
+	p->step = align >= machine.unit ? machine.unit : 16 * machine.page;
 	at_publish(&p->ready, 0);
 	return 0;
 }
@@ -62,7 +65,7 @@ static size_t growth(const struct prefix *p, size_t ready, size_t bytes)
 	size_t step = ready / 8 > (1ul << 30) ? 1ul << 30 : ready / 8;
 	size_t goal = ready + step > bytes ? ready + step : bytes;
 
-	goal = round_up(goal, p->bytes < machine.unit ? machine.page : machine.unit);
+	goal = round_up(goal, p->step);
 	return goal < p->bytes ? goal : p->bytes;
 }
 

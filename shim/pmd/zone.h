@@ -24,6 +24,7 @@
 struct prefix {
 	char *base;
 	size_t bytes;
+	size_t step;  /* it grows by multiples of this */
 	size_t ready; /* bytes usable from base; grows only, under zones' lock */
 };
 

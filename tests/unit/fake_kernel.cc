@@ -53,6 +53,10 @@ struct kernel make_hooks()
 
 const struct kernel hooks = make_hooks();
 
+// Where reservations are placed: free in every process, and known to ThreadSanitizer.
+char *const FIRST_PLACE = reinterpret_cast<char *>(0x7e9000000000);
+char *const LAST_PLACE = reinterpret_cast<char *>(0x7ec000000000);
+
 size_t real_page()
 {
 	static const size_t bytes = size_t(sysconf(_SC_PAGESIZE));
@@ -95,7 +99,7 @@ __attribute__((no_sanitize("thread"))) bool is_zero(const char *page, size_t byt
 
 } // namespace
 
-Kernel::Kernel(size_t page, size_t unit)
+Kernel::Kernel(size_t page, size_t unit) : next_place(FIRST_PLACE)
 {
 	if (installed)
 		ADD_FAILURE() << "two fake kernels at once";
@@ -113,7 +117,7 @@ Kernel::~Kernel()
 {
 	zones_reset();
 	for (auto &entry : regions)
-		munmap(entry.second->raw, entry.second->raw_bytes);
+		munmap(entry.second->base, entry.second->bytes);
 	machine = saved_machine;
 	kernel = &kernel_linux;
 	installed = nullptr;
@@ -391,36 +395,35 @@ int Kernel::all_mapped(const Span &s) const
 
 // ---- the calls ----
 
-// Map whole units around what was asked for.  The address may be as bad as the contract allows.
+// Map whole units around what was asked for.  The address may be as bad as the contract allows, but
+// is the same in every run, so that a seed repeats a failure.
 Kernel::Region *Kernel::map_region(void *hint, size_t bytes, char **start)
 {
 	std::unique_ptr<Region> region(new Region);
-	char *begin = round_down(hint, machine.unit);
-	char *end = round_up(static_cast<char *>(hint) + bytes, machine.unit);
-	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	auto map = [&](char *at) {
+		char *begin = round_down(at, machine.unit);
+		size_t all = size_t(round_up(at + bytes, machine.unit) - begin);
 
-	region->raw = static_cast<char *>(MAP_FAILED);
-	if (hint) {
-		region->raw_bytes = size_t(end - begin);
-		region->raw = static_cast<char *>(mmap(begin, region->raw_bytes, PROT_NONE,
-						       flags | MAP_FIXED_NOREPLACE, -1, 0));
-		*start = static_cast<char *>(hint);
+		*start = at;
+		region->base = begin;
+		region->bytes = all;
+		return mmap(begin, all, PROT_NONE,
+		            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1,
+		            0) == begin;
+	};
+	bool done = hint && map(static_cast<char *>(hint));
+
+	while (!done && next_place < LAST_PLACE) {
+		done = map(next_place + (places_aligned ? 0 : machine.page));
+		next_place = round_up(*start + bytes, machine.unit) + machine.unit;
 	}
-	if (region->raw == MAP_FAILED) {
-		region->raw_bytes = bytes + 3 * machine.unit;
-		region->raw = static_cast<char *>(
-			mmap(nullptr, region->raw_bytes, PROT_NONE, flags, -1, 0));
-		if (region->raw == MAP_FAILED)
-			return nullptr;
-		begin = round_up(region->raw, machine.unit);
-		*start = begin + (places_aligned ? 0 : machine.page);
-		end = round_up(*start + bytes, machine.unit);
-	}
-	madvise(region->raw, region->raw_bytes, MADV_NOHUGEPAGE);
-	region->base = begin;
-	region->pages.resize(size_t(end - begin) / machine.page);
-	region->units.resize(size_t(end - begin) / machine.unit);
-	return (regions[begin] = std::move(region)).get();
+	if (!done)
+		return nullptr;
+	madvise(region->base, region->bytes, MADV_NOHUGEPAGE);
+	region->pages.resize(region->bytes / machine.page);
+	region->units.resize(region->bytes / machine.unit);
+	char *base = region->base;
+	return (regions[base] = std::move(region)).get();
 }
 
 void *Kernel::reserve(void *hint, size_t bytes)

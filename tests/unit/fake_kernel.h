@@ -158,9 +158,8 @@ class Kernel
 		uint32_t owned;
 	};
 	struct Region {
-		char *raw;
-		size_t raw_bytes;
 		char *base; // of the first unit
+		size_t bytes;
 		std::vector<Page> pages;
 		std::vector<Unit> units;
 	};
@@ -199,6 +198,7 @@ class Kernel
 	size_t fail_in = 0, fail_times = 0;
 	int fail_error = 0;
 	bool has_failed = false;
+	char *next_place;
 	size_t reserved = 0, made_usable = 0;
 	size_t used = 0, kept = 0;
 	size_t deferred = 0, pmds = 0, split_count = 0, collapse_count = 0;

@@ -49,7 +49,7 @@ TEST_F(Fake, ReservesAsBadlyAsItMay)
 	EXPECT_EQ(uintptr_t(p) % machine.page, 0u);
 	EXPECT_NE(uintptr_t(p) % machine.unit, 0u);
 	EXPECT_EQ(kernel->unreserve(p, machine.unit), 0);
-	char *hint = reinterpret_cast<char *>(10ull << 40);
+	char *hint = reinterpret_cast<char *>(0x7ed000000000);
 	EXPECT_EQ(kernel->reserve(hint, machine.unit), hint);
 	EXPECT_NE(kernel->reserve(hint, machine.unit), hint) << "taken";
 }

@@ -85,7 +85,7 @@ TEST_P(Prefix, EveryAlignment)
 
 TEST_P(Prefix, TakesTheHintIfItIsFree)
 {
-	char *hint = reinterpret_cast<char *>(10ull << 40);
+	char *hint = reinterpret_cast<char *>(0x7ed000000000);
 	prefix first = {}, second = {};
 
 	ASSERT_EQ(prefix_reserve(&first, hint, machine.unit, machine.unit), 0);
