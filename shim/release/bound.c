@@ -8,11 +8,14 @@
 /* A program that uses little may still hold this much slack. */
 #define BOUND_LEAST (32ul << 20)
 
-static uint64_t over_since; /* when slack went beyond the bound, ns; 0 if it is not */
+/* Less slack than the bound is tolerated too, but not for ever: half of it for four times as long. */
+enum { LEVELS = 2 };
+
+static uint64_t over_since[LEVELS]; /* when slack went beyond the level, ns; 0 if it is not */
 
 void bound_reset(void)
 {
-	over_since = 0;
+	over_since[0] = over_since[1] = 0;
 }
 
 size_t bound_pages(bool pressure)
@@ -27,21 +30,38 @@ size_t bound_pages(bool pressure)
 	return pressure || options.release == RELEASE_TIGHT ? pages / 4 : pages;
 }
 
+/* Whether slack has been beyond a level for long enough. */
+static bool is_due(unsigned level, bool over, uint64_t now, uint64_t patience)
+{
+	if (!over) {
+		over_since[level] = 0;
+		return false;
+	}
+	if (!over_since[level])
+		over_since[level] = now;
+	return now - over_since[level] >= patience;
+}
+
 size_t bound_excess(uint64_t now, uint64_t delay, bool pressure)
 {
-	size_t slack = release_slack_pages(), bound = bound_pages(pressure);
+	size_t slack = release_slack_pages(), bound = bound_pages(pressure), excess = 0;
 
 	stat_set(slack, slack << machine.grain_shift);
-	if (slack <= bound) {
-		over_since = 0;
+	if (bound == SIZE_MAX)
 		return 0;
+	for (unsigned level = 0; level < LEVELS; level++, bound /= 2, delay *= 4) {
+		/* Once at it go well below, so that the next free does not bring it back here. */
+		if (is_due(level, slack > bound, now, pressure ? 0 : delay))
+			excess = slack - bound / 2;
 	}
-	if (!over_since)
-		over_since = now;
-	if (!pressure && now - over_since < delay)
-		return 0;
-	/* Go well below, so that the next free does not bring it back here. */
-	return slack - bound / 2;
+	return excess;
+}
+
+size_t bound_tolerated(void)
+{
+	size_t bound = bound_pages(false);
+
+	return bound == SIZE_MAX ? bound : bound >> (LEVELS - 1);
 }
 
 /* One more demotion, where it frees the most; 0 if none is worth it. */

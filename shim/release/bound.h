@@ -17,6 +17,8 @@
 void bound_reset(void);
 /* Pages of slack that are tolerated; SIZE_MAX with release:keep. */
 size_t bound_pages(bool pressure);
+/* Pages of slack that are tolerated for ever. */
+size_t bound_tolerated(void);
 /* Pages of slack beyond the bound that are due to go at `now` (ns): 0 until they have been there
  * for a delay. */
 size_t bound_excess(uint64_t now, uint64_t delay, bool pressure);

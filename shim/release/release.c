@@ -239,9 +239,9 @@ static bool give_back(uint64_t now, bool pressure)
 }
 
 /* Whether time alone will make something due. */
-static bool something_to_wait_for(bool pressure)
+static bool something_to_wait_for(void)
 {
-	return release_kept_units() > 0 || release_slack_pages() > bound_pages(pressure);
+	return release_kept_units() > 0 || release_slack_pages() > bound_tolerated();
 }
 
 uint64_t release_step(uint64_t now)
@@ -258,7 +258,7 @@ uint64_t release_step(uint64_t now)
 	}
 	bool more = give_back(now, pressure);
 	uint64_t wait = more ? 0 : healing_step(kernel->now(), room_to_heal(pressure));
-	if (wait > tick && something_to_wait_for(pressure))
+	if (wait > tick && something_to_wait_for())
 		wait = tick;
 	end_work();
 	stat_add(release_ns, kernel->now() - now);
