@@ -1,8 +1,11 @@
 #include "heap/proof.h"
 
+#include <string.h>
+
 #include "heap/large.h"
 #include "heap/small.h"
 #include "kernel/kernel.h"
+#include "kernel/sysfs.h"
 #include "options.h"
 #include "pmd/demand.h"
 #include "pmd/zone.h"
@@ -31,31 +34,39 @@ static void collapse_first_units(struct zone *z)
 
 static void prove(void)
 {
-	__atomic_store_n(&proof_next, UINT64_MAX, __ATOMIC_RELAXED);
+	at_set(&proof_next, UINT64_MAX);
 	zones_prove();
 	for (struct zone *z = zones_first(); z; z = z->next)
 		if (at_acquire(&z->huge))
 			collapse_first_units(z);
 }
 
+/* MADV_COLLAPSE makes huge pages even under "never" (K5), which is not what "never" asks for. */
+static bool is_allowed(void)
+{
+	char word[16];
+
+	return options.huge &&
+	       (!sysfs_choice(SYSFS_THP "enabled", word, sizeof(word)) || strcmp(word, "never"));
+}
+
 void proof_ask(void)
 {
 	uint64_t promised = stat_get(small_used) + stat_get(large_used);
 
-	if (!options.huge) {
-		__atomic_store_n(&proof_next, UINT64_MAX, __ATOMIC_RELAXED);
+	if (promised < options.huge_after) {
+		at_set(&proof_next, options.huge_after);
 		return;
 	}
-	if (promised < options.huge_after) {
-		__atomic_store_n(&proof_next, options.huge_after, __ATOMIC_RELAXED);
+	if (!is_allowed()) {
+		at_set(&proof_next, UINT64_MAX);
 		return;
 	}
 	size_t resident = zones_resident();
 	if (resident >= options.huge_after || promised / PROMISE_RATIO >= options.huge_after)
 		prove();
 	else
-		__atomic_store_n(&proof_next, promised + (options.huge_after - resident),
-		                 __ATOMIC_RELAXED);
+		at_set(&proof_next, promised + (options.huge_after - resident));
 }
 
 void proof_account(void)

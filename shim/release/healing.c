@@ -5,6 +5,7 @@
 #include "kernel/kernel.h"
 #include "options.h"
 #include "pmd/heal.h"
+#include "pmd/zone.h"
 #include "release/release.h"
 
 #define MS 1000000ull
@@ -52,7 +53,7 @@ void healing_ask(void)
 
 bool healing_pending(void)
 {
-	return healing.pending && options.heal > 0;
+	return healing.pending && options.heal > 0 && zones_proven();
 }
 
 static void end_round(void)

@@ -16,9 +16,10 @@
 #define LINGER        (2000 * MS)
 #define LONGEST_SLEEP (250 * MS)
 
-enum { KEEPER_NONE, KEEPER_STARTING, KEEPER_RUNNING };
+enum { KEEPER_NONE, KEEPER_RUNNING };
 
 static int state;
+static bool refused; /* the kernel would not have another thread: do not ask at every call */
 
 static void sleep_ns(uint64_t ns)
 {
@@ -82,14 +83,22 @@ void keeper_start(void)
 	int none = KEEPER_NONE;
 	sigset_t all, before;
 
-	if (!at_cas(&state, &none, KEEPER_STARTING))
+	if (!keeper_possible() || !at_cas(&state, &none, KEEPER_RUNNING))
 		return;
 	/* Signals are the program's: it must find its own threads running when they come. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	int error = create();
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	at_publish(&state, error ? KEEPER_NONE : KEEPER_RUNNING);
+	if (error) {
+		at_set(&refused, true);
+		at_publish(&state, KEEPER_NONE);
+	}
+}
+
+bool keeper_possible(void)
+{
+	return options.background != BACKGROUND_OFF && !at_get(&refused);
 }
 
 bool keeper_running(void)
@@ -100,4 +109,5 @@ bool keeper_running(void)
 void keeper_after_fork(void)
 {
 	state = KEEPER_NONE;
+	refused = false;
 }

@@ -14,6 +14,8 @@
  */
 void keeper_start(void);
 bool keeper_running(void);
+/* Whether it may be started: not with background:off, nor after the kernel refused a thread. */
+bool keeper_possible(void);
 void keeper_after_fork(void);
 
 #endif

@@ -178,7 +178,7 @@ static void work_in_caller(uint64_t now)
 
 	if (n)
 		return_units(smaller(n, RELEASE_BATCH));
-	else if (options.background == BACKGROUND_OFF) {
+	else if (!keeper_possible()) {
 		size_t excess = bound_excess(now, delay_ns(), false);
 
 		if (excess)
@@ -207,7 +207,7 @@ void release_tick(void)
 	uint64_t begin = kernel->now();
 	if (grew_broken() || demoted_filled())
 		healing_ask();
-	if (options.background != BACKGROUND_OFF &&
+	if (keeper_possible() &&
 	    (healing_pending() || worth_a_thread(release_kept_units())))
 		at_set(&wants_keeper, true);
 	work_in_caller(begin);
@@ -292,7 +292,7 @@ void release_note_fork(void)
 	if (demand_now() << machine.unit_shift < WORTH_A_THREAD)
 		return;
 	at_set(&fork_happened, true);
-	if (options.background != BACKGROUND_OFF)
+	if (keeper_possible())
 		at_set(&wants_keeper, true);
 }
 

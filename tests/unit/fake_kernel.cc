@@ -186,8 +186,10 @@ int Kernel::enter(const Event &event)
 {
 	enum { LONGEST_LOG = 100000 };
 	int error = 0;
+	// What fills the hole that a failed move left needs nothing that was not there before.
+	bool fills_hole = event.call == REMAP && !page_at(event.addr).mapped;
 
-	if (fail_times && (failing == ANY || failing == event.call)) {
+	if (fail_times && !fills_hole && (failing == ANY || failing == event.call)) {
 		if (fail_in > 1) {
 			fail_in--;
 		} else {

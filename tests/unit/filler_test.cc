@@ -151,6 +151,9 @@ class FillerOn
 	bool zero = false;
 };
 
+// An extent that need not be aligned may lie across the border of two units; this one does not.
+constexpr size_t INSIDE = 2;
+
 class Filler : public testing::Test, public FillerOn
 {
 };
@@ -178,7 +181,7 @@ TEST_F(Filler, PacksSmallExtentsIntoOneUnit)
 	EXPECT_EQ(filler_size(f(), b), 20u);
 	EXPECT_EQ(filler_size(f(), b + machine.grain), 0u) << "not its start";
 	EXPECT_EQ(filler_size(f(), b + 1), 0u);
-	EXPECT_EQ(take(100), unit(1)) << "82 pages are left";
+	EXPECT_EQ(take(100, INSIDE), unit(1)) << "82 pages are left";
 	EXPECT_EQ(take(82), unit(0) + 430 * machine.grain) << "the tightest fit";
 	EXPECT_EQ(demand_now(), 2u);
 	EXPECT_EQ(stats.large_used, 612 * machine.grain);
@@ -376,12 +379,31 @@ TEST_F(Filler, LeavesRoomToGrow)
 	EXPECT_EQ(filler->clean.units, 0u) << "rather than to fail, the room is taken";
 }
 
+// Extents of a third of a unit and more would leave much unused if each had to lie in one unit.
+TEST_F(Filler, LiesAcrossBorders)
+{
+	std::vector<char *> all;
+
+	for (int i = 0; i < 8; i++)
+		all.push_back(take_and_write(340));
+	EXPECT_LE(demand_now(), 6u) << "8 times 340 pages are 5.3 units";
+	EXPECT_TRUE(consistent());
+	for (char *p : all)
+		drop(p);
+	EXPECT_EQ(demand_now(), 0u);
+	EXPECT_EQ(filler_kept(f()), fake.kept_units());
+	filler_return(f(), SIZE_MAX);
+	EXPECT_TRUE(consistent());
+	EXPECT_EQ(top(), 0u);
+}
+
 // ---- resizing ----
 
 TEST_F(Filler, GrowsIntoFreePages)
 {
 	char *a = take(10), *b = take(10), *c = take(10);
 
+	EXPECT_EQ(take(500, INSIDE), unit(1));
 	EXPECT_FALSE(filler_resize(f(), a, 11));
 	EXPECT_EQ(filler_size(f(), a), 10u);
 	filler_free(f(), b);
@@ -389,11 +411,11 @@ TEST_F(Filler, GrowsIntoFreePages)
 	EXPECT_FALSE(filler_resize(f(), a, 21));
 	EXPECT_TRUE(filler_resize(f(), c, 512 - 20)) << "to the end of the unit";
 	EXPECT_FALSE(filler_resize(f(), c, 512 - 19));
-	EXPECT_EQ(stats.large_used, 512 * machine.grain);
+	EXPECT_EQ(stats.large_used, 1012 * machine.grain);
 	EXPECT_TRUE(consistent());
 	EXPECT_TRUE(filler_resize(f(), a, 20)) << "the same";
 	EXPECT_TRUE(filler_resize(f(), a, 1));
-	EXPECT_EQ(stats.large_used, 493 * machine.grain);
+	EXPECT_EQ(stats.large_used, 993 * machine.grain);
 	EXPECT_EQ(take(19), a + machine.grain);
 	EXPECT_TRUE(consistent());
 }
@@ -454,7 +476,7 @@ TEST_F(Filler, GrowsIntoAFreeRunAndBeyondTheTop)
 
 TEST_F(Filler, MovesWholeUnits)
 {
-	char *from = take_and_write(3 * UNIT_PAGES + 7), *to = take(4 * UNIT_PAGES);
+	char *from = take_and_write(3 * UNIT_PAGES + 7), *to = take(4 * UNIT_PAGES, UNIT_PAGES);
 
 	memset(from, 5, 3 * machine.unit);
 	EXPECT_EQ(filler_move(f(), from, to), 3 * machine.unit);
@@ -640,7 +662,7 @@ TEST_F(Filler, DemotesTheUnitWithTheMostSlack)
 	char *some[4];
 
 	for (char *&p : some)
-		p = take_and_write(128);
+		p = take_and_write(128, INSIDE);
 	for (int i : {0, 2, 3})
 		drop(some[i]);
 	EXPECT_EQ(filler_slack(f()), 12u + 384u);
@@ -657,7 +679,7 @@ TEST_F(Filler, DemotesTheUnitWithTheMostSlack)
 	EXPECT_TRUE(consistent());
 	for (size_t i = 0; i < 128; i++)
 		EXPECT_EQ(some[1][i << machine.grain_shift], 1) << "contents are kept";
-	char *again = take(100);
+	char *again = take(100, INSIDE);
 	EXPECT_EQ(again, some[0]);
 	EXPECT_TRUE(zero) << "given back pages read zero";
 	EXPECT_EQ(full[0], 1);
@@ -668,7 +690,7 @@ TEST_F(Filler, AnEmptiedDemotedUnitIsHugeAgainAtItsNextUse)
 {
 	char *a = take_and_write(100), *b = take_and_write(100);
 
-	take_and_write(400);
+	take_and_write(400, INSIDE);
 	drop(a);
 	EXPECT_GT(filler_demote(f(), 8), 0u);
 	drop(b);
@@ -677,7 +699,7 @@ TEST_F(Filler, AnEmptiedDemotedUnitIsHugeAgainAtItsNextUse)
 	EXPECT_EQ(filler->demoted_units, 0u);
 	EXPECT_EQ(fake.advice(a), fake::HUGE_PAGES);
 	EXPECT_LE(fake.vmas(a), 2u);
-	EXPECT_EQ(take_and_write(UNIT_PAGES), a);
+	EXPECT_EQ(take_and_write(UNIT_PAGES, UNIT_PAGES), a);
 	EXPECT_TRUE(fake.huge(a));
 	EXPECT_TRUE(consistent());
 }
@@ -717,7 +739,7 @@ TEST_F(Filler, WhatCannotBeSplitIsLeftAlone)
 {
 	char *a = take_and_write(100), *b = take_and_write(100);
 
-	take_and_write(400);
+	take_and_write(400, INSIDE);
 	drop(a);
 	fake.share(unit(0), true);
 	EXPECT_EQ(filler_demote(f(), 8), 0u) << "shared with a child";
@@ -760,7 +782,7 @@ TEST_F(Filler, FreesDuringADemotion)
 {
 	char *a = take_and_write(100), *b = take_and_write(100);
 
-	take_and_write(400);
+	take_and_write(400, INSIDE);
 	drop(a);
 	fake.during = [&](const fake::Event &event) {
 		if (event.call != fake::SPLIT)
@@ -803,7 +825,7 @@ TEST_F(FillerHeal, ADemotedUnitThatIsFullEnoughAgain)
 	char *a = take_and_write(200);
 
 	take_and_write(200);
-	take_and_write(400);
+	take_and_write(400, INSIDE);
 	drop(a);
 	EXPECT_EQ(filler_demote(f(), 8), 312u);
 	EXPECT_EQ(heal(), HEAL_NONE) << "200 pages are not enough";
@@ -822,7 +844,7 @@ TEST_F(FillerHeal, WhatTheKernelRefuses)
 {
 	char *a = take_and_write(100);
 
-	take_and_write(400);
+	take_and_write(400, INSIDE);
 	drop(a);
 	EXPECT_GT(filler_demote(f(), 8), 0u);
 	for (fake::Call call : {fake::COLLAPSE, fake::SURVEY, fake::ADVISE_HUGE}) {
@@ -1368,7 +1390,7 @@ class FillerBroken : public Filler
 
 		take(100);
 		for (int i = 1; i < 7; i++)
-			p[i] = take(UNIT_PAGES);
+			p[i] = take(UNIT_PAGES, UNIT_PAGES);
 		filler_free(f(), p[3]);
 		filler_return(f(), SIZE_MAX);
 		filler_free(f(), p[5]);
