@@ -1,7 +1,5 @@
 #include "heap/bootstrap.h"
 
-#include <stdint.h>
-
 /* Each block is preceded by its size. */
 static _Alignas(16) char buffer[16 << 10];
 static size_t used;
@@ -17,6 +15,11 @@ void *bootstrap_alloc(size_t n, size_t align)
 	used = (end + 15) & ~15ul;
 	((size_t *)at)[-1] = n;
 	return (void *)at;
+}
+
+uintptr_t bootstrap_lowest(void)
+{
+	return used ? (uintptr_t)buffer : UINTPTR_MAX;
 }
 
 bool bootstrap_owns(const void *p)

@@ -8,9 +8,12 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Zeroed; NULL if the buffer is full. */
 void *bootstrap_alloc(size_t n, size_t align);
+/* The lowest address it handed out; UINTPTR_MAX if none. */
+uintptr_t bootstrap_lowest(void);
 bool bootstrap_owns(const void *p);
 size_t bootstrap_usable(const void *p);
 

@@ -25,12 +25,23 @@ static int heap_state; /* an enum; grows only */
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct thread *starter;
 
+/* Pointers below this are mimalloc's, NULL included: if its zone is the lowest of what free() may
+ * see.  It is not under valgrind, say, which maps all else low; then every free takes the slow
+ * path. */
+static uintptr_t free_limit(void)
+{
+	uintptr_t limit = small_free_limit();
+
+	return limit <= large_lowest() && limit <= bootstrap_lowest() ? limit : 0;
+}
+
 static void start(void)
 {
 	machine_init();
 	options_load();
 	threads_init();
-	large_init();
+	if (small_init() || large_init())
+		say("cannot reserve address space; requests for memory may fail");
 	release_init(&(struct release_scope){
 		.filler = &large,
 		.ledgers = small_ledgers,
@@ -38,10 +49,7 @@ static void start(void)
 		.enter = thread_enter,
 		.leave = thread_leave_call,
 	});
-	if (small_init())
-		say("cannot reserve address space for small objects; requests for memory will "
-		    "fail");
-	threads_set_limits(MI_SMALL_SIZE_MAX + 1 - FAST_LEAST, small_free_limit());
+	threads_set_limits(MI_SMALL_SIZE_MAX + 1 - FAST_LEAST, free_limit());
 }
 
 /* Make the heap ready.  False while this very thread is making it so: what the start itself
@@ -125,7 +133,7 @@ static void *starting(size_t n, size_t align)
  * in mimalloc's size classes (a quarter of itself, about) is one. */
 static bool is_small(size_t n)
 {
-	size_t extent = (n + machine.grain - 1) & ~(machine.grain - 1);
+	size_t extent = (n + machine.grain - 1) & -machine.grain;
 
 	return n <= machine.grain || (n <= options.small_max && extent - n > n / 3);
 }
@@ -163,7 +171,19 @@ static void after_call(void)
 		result;                                                                            \
 	})
 
-void *heap_malloc(size_t n)
+/* Half-way between the fast path and INSIDE(): for small blocks in a thread that is known and whose
+ * gate is open (heap/thread.h).  NULL if the slow path must do it. */
+#define AT_HAND(work)                                                                              \
+	({                                                                                         \
+		void *result = NULL;                                                               \
+		*(volatile size_t *)&self.in_call = 1;                                             \
+		if (__builtin_expect(self.fast_limit != 0, 1))                                     \
+			result = (work);                                                           \
+		thread_leave();                                                                    \
+		result;                                                                            \
+	})
+
+static __attribute__((noinline)) void *malloc_slow(size_t n)
 {
 	if (!ready())
 		return starting(n, 16);
@@ -172,6 +192,13 @@ void *heap_malloc(size_t n)
 	void *p = INSIDE(serve(n, on_time));
 	after_call();
 	return p ? p : no_memory();
+}
+
+void *heap_malloc(size_t n)
+{
+	void *p = is_small(n) ? AT_HAND(mi_malloc(n < 16 ? 16 : n)) : NULL;
+
+	return __builtin_expect(p != NULL, 1) ? p : malloc_slow(n);
 }
 
 static void *serve_zeroed(size_t n, bool small_allowed)
@@ -186,17 +213,25 @@ static void *serve_zeroed(size_t n, bool small_allowed)
 	return p && !zero ? memset(p, 0, n) : p;
 }
 
+static __attribute__((noinline)) void *calloc_slow(size_t n)
+{
+	if (!ready())
+		return starting(n, 16);
+	if (n > PTRDIFF_MAX)
+		return no_memory();
+	void *p = INSIDE(serve_zeroed(n, on_time));
+	after_call();
+	return p ? p : no_memory();
+}
+
 void *heap_calloc(size_t count, size_t size)
 {
 	size_t n;
 
-	if (__builtin_mul_overflow(count, size, &n) || n > PTRDIFF_MAX)
+	if (__builtin_mul_overflow(count, size, &n))
 		return no_memory();
-	if (!ready())
-		return starting(n, 16);
-	void *p = INSIDE(serve_zeroed(n, on_time));
-	after_call();
-	return p ? p : no_memory();
+	void *p = is_small(n) ? AT_HAND(mi_zalloc(n < 16 ? 16 : n)) : NULL;
+	return __builtin_expect(p != NULL, 1) ? p : calloc_slow(n);
 }
 
 static void *serve_aligned(size_t align, size_t n, bool small_allowed)
@@ -283,7 +318,7 @@ static void *resize(void *p, size_t n, bool small_allowed)
 	return move_block(p, n, small_allowed);
 }
 
-void *heap_realloc(void *p, size_t n)
+static __attribute__((noinline)) void *realloc_slow(void *p, size_t n)
 {
 	if (!p)
 		return heap_malloc(n);
@@ -297,6 +332,15 @@ void *heap_realloc(void *p, size_t n)
 	void *to = INSIDE(resize(p, n, on_time));
 	after_call();
 	return to ? to : no_memory();
+}
+
+void *heap_realloc(void *p, size_t n)
+{
+	void *to = NULL;
+
+	if (p && n && is_small(n) && (uintptr_t)p < self.free_limit)
+		to = AT_HAND(mi_realloc(p, n < 16 ? 16 : n));
+	return __builtin_expect(to != NULL, 1) ? to : realloc_slow(p, n);
 }
 
 static void *collect(bool on_time)

@@ -14,7 +14,10 @@
 struct filler large;
 
 /* A zone is address space only.  One is enough unless RLIMIT_AS made it small. */
-#define LARGE_BYTES (4ul << 40)
+#define LARGE_BYTES (2ul << 40)
+/* Above the first small zone, which spares free() a comparison (heap.c), and below what valgrind
+ * can map, so that instructions counted there are those that run elsewhere. */
+#define LARGE_HINT ((void *)(12ul << 40))
 
 /* ---- this thread's freed extents ---- */
 
@@ -100,9 +103,20 @@ void large_thread_end(void)
 
 /* ---- the calls ---- */
 
-void large_init(void)
+int large_init(void)
 {
 	filler_init(&large);
+	return filler_add_zone(&large, LARGE_HINT, zone_share(LARGE_BYTES), machine.unit);
+}
+
+uintptr_t large_lowest(void)
+{
+	uintptr_t lowest = UINTPTR_MAX;
+
+	for (size_t i = 0; i < at_acquire(&large.zone_count); i++)
+		if ((uintptr_t)large.zones[i].zone.data.base < lowest)
+			lowest = (uintptr_t)large.zones[i].zone.data.base;
+	return lowest;
 }
 
 bool large_owns(const void *p)
@@ -127,18 +141,17 @@ static bool grow(const struct filler_request *r, size_t zones_before)
 	least = (least + machine.unit - 1) & ~(machine.unit - 1);
 	pthread_mutex_lock(&grow_lock);
 	if (at_acquire(&large.zone_count) == zones_before)
-		grown = !filler_add_zone(&large, bytes > least ? bytes : least, least);
+		grown = !filler_add_zone(&large, NULL, bytes > least ? bytes : least, least);
 	pthread_mutex_unlock(&grow_lock);
 	return grown;
 }
 
-/* The first request reserves the first zone, so that a program with none pays nothing. */
 static void *alloc_extent(const struct filler_request *r, bool *zero)
 {
 	size_t zones = at_acquire(&large.zone_count);
-	void *p = zones ? filler_alloc(&large, r, zero) : NULL;
+	void *p = filler_alloc(&large, r, zero);
 
-	if (!p && zones && release_all())
+	if (!p && release_all())
 		p = filler_alloc(&large, r, zero);
 	if (!p && grow(r, zones))
 		p = filler_alloc(&large, r, zero);

@@ -10,12 +10,16 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "pmd/filler.h"
 
 extern struct filler large;
 
-void large_init(void);
+/* Reserves the first zone.  Returns 0 or ENOMEM: then requests try again. */
+int large_init(void);
+/* The lowest address an extent may have; UINTPTR_MAX while there is none. */
+uintptr_t large_lowest(void);
 bool large_owns(const void *p);
 
 /* At least n bytes, aligned to `align` (a power of two; a page if less).  *zero says whether they

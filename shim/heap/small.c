@@ -23,7 +23,7 @@ enum { SEGMENT = 32 << 20 };
 /* Where zones go: mimalloc knows its own segments only below 20 TiB, and no executable, stack or
  * mmap of the program comes near. */
 #define SMALL_BYTES   (1ul << 39)
-#define SMALL_HINT(n) ((char *)(10ul << 40) + (n)*SMALL_BYTES)
+#define SMALL_HINT(n) ((char *)(8ul << 40) + (n)*SMALL_BYTES)
 
 static pthread_mutex_t grow_lock = PTHREAD_MUTEX_INITIALIZER;
 

@@ -87,8 +87,8 @@ struct filler_request {
 };
 
 void filler_init(struct filler *f);
-/* Reserve one more zone of up to `bytes`.  Returns 0 or ENOMEM. */
-int filler_add_zone(struct filler *f, size_t bytes, size_t least);
+/* Reserve one more zone of up to `bytes`, at `hint` if that is free.  Returns 0 or ENOMEM. */
+int filler_add_zone(struct filler *f, void *hint, size_t bytes, size_t least);
 
 /* An extent, or NULL if there is no room.  *zero says whether it reads as zero. */
 void *filler_alloc(struct filler *f, const struct filler_request *request, bool *zero);

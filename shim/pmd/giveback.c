@@ -242,7 +242,7 @@ static struct filler_zone *zone_at(struct filler *f, size_t *index)
 	for (size_t i = 0; i < at_acquire(&f->zone_count); i++) {
 		if (*index < at_get(&f->zones[i].top))
 			return &f->zones[i];
-		*index -= f->zones[i].top;
+		*index -= at_get(&f->zones[i].top);
 	}
 	return NULL;
 }
@@ -260,7 +260,8 @@ enum heal_result filler_heal(struct filler *f, struct heal_walk *walk,
 			walk->rounds++;
 			return HEAL_NONE;
 		}
-		size_t n = z->top - index < SURVEY_UNITS ? z->top - index : SURVEY_UNITS;
+		size_t left = at_get(&z->top) - index,
+		       n = left < SURVEY_UNITS ? left : SURVEY_UNITS;
 		struct unit *u = find_broken(f, z, index, &n, limits, &seen);
 		walk->at += n;
 		looked += n;

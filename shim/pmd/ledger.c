@@ -1,6 +1,7 @@
 #include "pmd/ledger.h"
 
 #include <errno.h>
+#include <sched.h>
 
 #include "kernel/kernel.h"
 #include "kernel/say.h"
@@ -25,6 +26,16 @@ no_backed:
 no_words:
 	prefix_release(&l->zone.data);
 	return ENOMEM;
+}
+
+uint64_t ledger_wait(const uint64_t *word)
+{
+	uint64_t begin = kernel->now(), w;
+
+	while ((w = at_acquire(word)) & LEDGER_BUSY)
+		sched_yield();
+	stats_raise(&stats.longest_pause_ns, kernel->now() - begin);
+	return w;
 }
 
 /* The used bits of slices [from, to) that lie in `unit`. */

@@ -4,8 +4,6 @@
 #ifndef UNSPLIT_PMD_LEDGER_WORD_H
 #define UNSPLIT_PMD_LEDGER_WORD_H
 
-#include <sched.h>
-
 #include "kernel/kernel.h"
 #include "pmd/ledger.h"
 
@@ -43,16 +41,15 @@ static inline uint32_t slack_slices(const struct ledger *l, size_t unit, uint64_
 	return w & LEDGER_USED ? backed & ~(uint32_t)w : 0;
 }
 
+/* Wait until a BUSY word is settled; counts as a pause of the caller.  Returns the word. */
+uint64_t ledger_wait(const uint64_t *word);
+
 /* Read a word that nobody is returning at the moment. */
 static inline uint64_t load_settled(const uint64_t *word)
 {
 	uint64_t w = at_acquire(word);
 
-	while (w & LEDGER_BUSY) {
-		sched_yield();
-		w = at_acquire(word);
-	}
-	return w;
+	return __builtin_expect(w & LEDGER_BUSY, 0) ? ledger_wait(word) : w;
 }
 
 #endif

@@ -22,10 +22,8 @@ static void mark(uint64_t *filled, unsigned class, const struct unit *list)
 {
 	uint64_t bit = 1ull << (class % 64);
 
-	if (list)
-		filled[class / 64] |= bit;
-	else
-		filled[class / 64] &= ~bit;
+	/* Set atomically: pack_worst_slack() reads without the lock. */
+	at_set(&filled[class / 64], list ? filled[class / 64] | bit : filled[class / 64] & ~bit);
 }
 
 /* Note what the lists sort by, and put the unit in. */

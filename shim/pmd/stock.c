@@ -14,14 +14,14 @@ void filler_init(struct filler *f)
 	f->lock = (pthread_mutex_t)PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
 }
 
-int filler_add_zone(struct filler *f, size_t bytes, size_t least)
+int filler_add_zone(struct filler *f, void *hint, size_t bytes, size_t least)
 {
 	size_t n = at_acquire(&f->zone_count);
 
 	if (n == FILLER_ZONES)
 		return ENOMEM;
 	struct filler_zone *z = &f->zones[n];
-	if (zone_open(&z->zone, "large", NULL, bytes, least, machine.unit))
+	if (zone_open(&z->zone, "large", hint, bytes, least, machine.unit))
 		return ENOMEM;
 	/* Boundary tags of a run are read one unit to either side: hence one unit more. */
 	if (prefix_reserve(&z->units, NULL, (z->zone.units + 1) * sizeof(struct unit),
@@ -74,7 +74,7 @@ static bool raise_top(struct filler_zone *z, size_t top)
 {
 	if (!zone_need(z, top))
 		return false;
-	z->top = top;
+	at_set(&z->top, top);
 	return true;
 }
 
@@ -111,7 +111,7 @@ void stock_put(struct filler *f, struct filler_zone *z, struct unit *first, size
 		n += after->run;
 	}
 	if (state == UNIT_CLEAN && index_of(z, first) + n == z->top) {
-		z->top = index_of(z, first);
+		at_set(&z->top, index_of(z, first));
 		set_state(first, n, UNIT_UNUSED);
 		return;
 	}
@@ -176,7 +176,7 @@ static struct unit *take_top_of(struct filler *f, struct filler_zone *z, size_t 
 		return NULL;
 	if (!has_room_to_grow(z, end, growth))
 		growth = 0;
-	z->top = end + growth;
+	at_set(&z->top, end + growth);
 	/* What is left free behind is not joined: it would only lower the top again. */
 	set_state(unit_at(z, end), growth, UNIT_CLEAN);
 	if (growth)

@@ -152,7 +152,8 @@ TEST(Bits, RandomAgainstPlainArray)
 
 	for (size_t i = 0; i < test::effort(200000); i++) {
 		unsigned from = unsigned(random.below(UNIT_PAGES));
-		unsigned n = unsigned(std::min<uint64_t>(random.spread(UNIT_PAGES), UNIT_PAGES - from));
+		unsigned n =
+			unsigned(std::min<uint64_t>(random.spread(UNIT_PAGES), UNIT_PAGES - from));
 		unsigned align = 1u << random.below(10), want = unsigned(random.spread(UNIT_PAGES));
 		bool set = random.one_in(2);
 
@@ -163,8 +164,7 @@ TEST(Bits, RandomAgainstPlainArray)
 			<< "step " << i << ": " << want << " at a multiple of " << align;
 		ASSERT_EQ(bits_next(&b, from, !set), next(plain, from, !set)) << "step " << i;
 		ASSERT_EQ(bits_any(&b, from, want <= UNIT_PAGES - from ? want : 1),
-			  next(plain, from, true) <
-				  from + (want <= UNIT_PAGES - from ? want : 1));
+		          next(plain, from, true) < from + (want <= UNIT_PAGES - from ? want : 1));
 		if (i % 64 == 0)
 			expect_same(b, plain);
 	}

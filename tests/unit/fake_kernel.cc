@@ -28,7 +28,9 @@ struct kernel make_hooks()
 
 	k.reserve = [](void *hint, size_t bytes) { return installed->reserve(hint, bytes); };
 	k.unreserve = [](void *addr, size_t bytes) { return installed->unreserve(addr, bytes); };
-	k.make_usable = [](void *addr, size_t bytes) { return installed->make_usable(addr, bytes); };
+	k.make_usable = [](void *addr, size_t bytes) {
+		return installed->make_usable(addr, bytes);
+	};
 	k.advise_huge = [](void *addr, size_t bytes) {
 		return installed->advise(ADVISE_HUGE, addr, bytes);
 	};
@@ -38,7 +40,9 @@ struct kernel make_hooks()
 	k.give_back = [](void *addr, size_t bytes) { return installed->give_back(addr, bytes); };
 	k.split = [](void *unit) { return installed->split(unit); };
 	k.collapse = [](void *unit) { return installed->collapse(unit); };
-	k.move = [](void *from, size_t bytes, void *to) { return installed->move(from, bytes, to); };
+	k.move = [](void *from, size_t bytes, void *to) {
+		return installed->move(from, bytes, to);
+	};
 	k.remap = [](void *addr, size_t bytes) { return installed->remap(addr, bytes); };
 	k.survey = [](void *addr, size_t count, struct kernel_unit *seen) {
 		return installed->survey(addr, count, seen);
@@ -78,7 +82,7 @@ char *round_up(const void *p, size_t step)
 bool place(char *addr, size_t bytes, int protection)
 {
 	void *p = mmap(addr, bytes, protection,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+	               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 
 	if (p == MAP_FAILED)
 		return false;
@@ -250,7 +254,8 @@ Kernel::Span Kernel::span(const void *addr, size_t bytes) const
 	size_t first = offset / machine.page;
 	size_t end = (offset + bytes + machine.page - 1) / machine.page;
 	if (offset % machine.page || end > region->pages.size()) {
-		ADD_FAILURE() << addr << "+" << bytes << " is not aligned or leaves its reservation";
+		ADD_FAILURE() << addr << "+" << bytes
+			      << " is not aligned or leaves its reservation";
 		return {nullptr, 0, 0};
 	}
 	return {region, first, end};
@@ -294,7 +299,7 @@ size_t Kernel::really_resident(const Region &region, size_t first, size_t end) c
 		ADD_FAILURE() << "mincore: " << strerror(errno);
 	for (size_t i = 0; i < end - first; i++)
 		pages += std::any_of(&seen[i * per_page], &seen[i * per_page] + per_page,
-				     [](unsigned char c) { return c & 1; });
+		                     [](unsigned char c) { return c & 1; });
 	return pages;
 }
 
@@ -575,7 +580,7 @@ bool Kernel::movable(const Span &from, const Span &to) const
 	if (all_mapped(to))
 		return false;
 	return std::all_of(&from.region->pages[from.first], &from.region->pages[from.end - 1] + 1,
-			   [&](const Page &page) { return page.mapped && page.same_vma(first); });
+	                   [&](const Page &page) { return page.mapped && page.same_vma(first); });
 }
 
 void Kernel::move_pages(const Span &from, const Span &to)
@@ -660,7 +665,8 @@ int Kernel::survey(void *addr, size_t count, struct kernel_unit *seen)
 		size_t pages = really_resident(*s.region, first, end);
 
 		seen->huge = s.region->units[unit].state == WHOLE;
-		seen->resident = unsigned((pages * machine.page + machine.grain - 1) / machine.grain);
+		seen->resident =
+			unsigned((pages * machine.page + machine.grain - 1) / machine.grain);
 		if (seen->huge)
 			seen->resident = unsigned(machine.unit / machine.grain);
 		seen++;
@@ -689,8 +695,8 @@ size_t Kernel::resident(void *addr, size_t bytes)
 	settle(s);
 	each_unit(s, [&](size_t unit, size_t first, size_t end, bool) {
 		pages += s.region->units[unit].state == WHOLE
-				 ? end - first
-				 : really_resident(*s.region, first, end);
+		                 ? end - first
+		                 : really_resident(*s.region, first, end);
 	});
 	return pages * machine.page;
 }

@@ -1,10 +1,10 @@
-// A kernel to test on: everything shim/kernel/kernel.h asks for, with a model of what each call does
-// to huge pages (K1..K5 of the README's "What the kernel does"), on any machine, without THP.
+// A kernel to test on: everything shim/kernel/kernel.h asks for, with a model of what each call
+// does to huge pages (K1..K5 of the README's "What the kernel does"), on any machine, without THP.
 //
-// The memory is real: what tests write can be read back, and what is given back reads zero.  What is
-// huge is a model: a unit that is touched while it is wholly advised huge, usable and one VMA *is*
-// huge from then on, as if every fault succeeded.  That is the worst case for code that must never
-// break a huge page.
+// The memory is real: what tests write can be read back, and what is given back reads zero.  What
+// is huge is a model: a unit that is touched while it is wholly advised huge, usable and one VMA
+// *is* huge from then on, as if every fault succeeded.  That is the worst case for code that must
+// never break a huge page.
 //
 // These fail the running test at once:
 //   - give_back(), unreserve() or remap() of pages that a test owns (own());
@@ -88,10 +88,10 @@ class Kernel
 		fail(call, 1, error, SIZE_MAX);
 	}
 	void fail_nothing();
-	bool failed() const; // something did fail since fail()
+	bool failed() const;             // something did fail since fail()
 	size_t address_limit = SIZE_MAX; // RLIMIT_AS
-	size_t usable_limit = SIZE_MAX;	 // overcommit_memory=2
-	bool places_aligned = false;	 // reserve() by chance finds a whole unit (K3: do not rely)
+	size_t usable_limit = SIZE_MAX;  // overcommit_memory=2
+	bool places_aligned = false;     // reserve() by chance finds a whole unit (K3: do not rely)
 
 	// ---- who owns what ----
 	void own(const void *addr, size_t bytes);
@@ -101,19 +101,19 @@ class Kernel
 	size_t kept_units() const; // that hold none, but did since they were last returned whole
 
 	// ---- huge pages ----
-	bool huge(const void *unit);	      // one huge page maps it
+	bool huge(const void *unit); // one huge page maps it
 	Advice advice(const void *page) const;
 	bool usable(const void *page) const;
 	void lock_pages(void *addr, size_t bytes); // mlock()
-	void share(void *unit, bool shared);	   // with a forked child
+	void share(void *unit, bool shared);       // with a forked child
 	// What khugepaged does when it comes by (max_ptes_none=511): makes every unit huge that is
 	// advised so and has a page.  Returns how many.
 	size_t khugepaged();
 	size_t charged(); // bytes in the memory cgroup: a partly mapped huge page counts whole (K1)
 	size_t vmas(const void *addr) const; // of the reservation that holds addr
-	size_t deferred_splits() const;	     // thp_deferred_split_page
-	size_t split_pmds() const;	     // thp_split_pmd, without those above
-	size_t splits() const;		     // thp_split_page, all of them synchronous
+	size_t deferred_splits() const;      // thp_deferred_split_page
+	size_t split_pmds() const;           // thp_split_pmd, without those above
+	size_t splits() const;               // thp_split_page, all of them synchronous
 	size_t collapses() const;
 
 	// ---- the clock, and pressure ----

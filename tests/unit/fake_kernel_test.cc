@@ -152,9 +152,9 @@ TEST_F(Fake, CountsUsedAndKeptUnits)
 TEST_F(Fake, CallsOutsideOfReservations)
 {
 	EXPECT_NONFATAL_FAILURE(kernel->give_back(zone + (UNITS + 1) * machine.unit, machine.unit),
-				"no reservation");
+	                        "no reservation");
 	EXPECT_NONFATAL_FAILURE(kernel->give_back(zone, (UNITS + 2) * machine.unit),
-				"leaves its reservation");
+	                        "leaves its reservation");
 	EXPECT_NONFATAL_FAILURE(kernel->give_back(zone + 1, machine.page), "not aligned");
 }
 
@@ -224,7 +224,7 @@ TEST_F(Fake, SplitWithoutAdviceIsNoticed)
 	EXPECT_NONFATAL_FAILURE(kernel->split(zone), "khugepaged");
 	EXPECT_EQ(fake.khugepaged(), 1u) << "there it is again";
 	EXPECT_NONFATAL_FAILURE(kernel->give_back(zone + machine.page, machine.page),
-				"deferred split");
+	                        "deferred split");
 }
 
 TEST_F(Fake, LockedPagesAreLeftAlone)

@@ -92,13 +92,13 @@ class FillerOn
 {
       public:
 	explicit FillerOn(size_t units = 16, size_t page = 4096, size_t unit = 2u << 20,
-			  bool proven = true)
-		: fake(page, unit), filler(new struct filler)
+	                  bool proven = true)
+	    : fake(page, unit), filler(new struct filler)
 	{
 		filler_init(f());
 		if (proven)
 			zones_prove();
-		EXPECT_EQ(filler_add_zone(f(), units * machine.unit, machine.unit), 0);
+		EXPECT_EQ(filler_add_zone(f(), nullptr, units * machine.unit, machine.unit), 0);
 		fake.forget_events();
 	}
 	struct filler *f()
@@ -200,7 +200,8 @@ TEST_F(Filler, AlignsWithinAUnit)
 
 			if (!p)
 				continue; // the zone is small
-			EXPECT_EQ(uintptr_t(p) % (align * machine.grain), 0u) << pages << " " << align;
+			EXPECT_EQ(uintptr_t(p) % (align * machine.grain), 0u)
+				<< pages << " " << align;
 			EXPECT_TRUE(consistent());
 			filler_free(f(), p);
 		}
@@ -577,8 +578,8 @@ TEST(FillerZones, NoMoreThanThereIsRoomFor)
 	FillerOn on(2);
 
 	for (size_t i = 1; i < FILLER_ZONES; i++)
-		ASSERT_EQ(filler_add_zone(on.f(), 2 * machine.unit, machine.unit), 0);
-	EXPECT_EQ(filler_add_zone(on.f(), 2 * machine.unit, machine.unit), ENOMEM);
+		ASSERT_EQ(filler_add_zone(on.f(), nullptr, 2 * machine.unit, machine.unit), 0);
+	EXPECT_EQ(filler_add_zone(on.f(), nullptr, 2 * machine.unit, machine.unit), ENOMEM);
 	size_t n = 0;
 	for (zone *z = zones_first(); z; z = z->next)
 		n++;
@@ -609,14 +610,16 @@ TEST(FillerZones, EachCallFailingInTurn)
 
 		filler_init(f.get());
 		fake.fail(fake::ANY, ++nth);
-		int error = filler_add_zone(f.get(), 8 * machine.unit, 8 * machine.unit);
+		int error = filler_add_zone(f.get(), nullptr, 8 * machine.unit, 8 * machine.unit);
 		more = fake.failed();
 		fake.fail_nothing();
 		if (error) {
 			EXPECT_EQ(error, ENOMEM);
 			EXPECT_EQ(zones_first(), nullptr) << "a zone that is not there";
 			EXPECT_EQ(filler_alloc(f.get(), &request, &zero), nullptr);
-			ASSERT_EQ(filler_add_zone(f.get(), 8 * machine.unit, 8 * machine.unit), 0);
+			ASSERT_EQ(filler_add_zone(f.get(), nullptr, 8 * machine.unit,
+			                          8 * machine.unit),
+			          0);
 		}
 		ASSERT_EQ(zones_first(), &f->zones[0].zone);
 		ASSERT_EQ(zones_first()->next, nullptr);
@@ -754,7 +757,7 @@ TEST_F(Filler, WhatCannotBeSplitIsLeftAlone)
 TEST_F(Filler, DemotionWithEachCallFailing)
 {
 	for (fake::Call call : {fake::EXCLUSIVE, fake::ADVISE_BASE, fake::SPLIT, fake::SURVEY,
-				fake::GIVE_BACK, fake::ANY}) {
+	                        fake::GIVE_BACK, fake::ANY}) {
 		char *a = take_and_write(200), *b = take_and_write(300);
 
 		drop(a);
@@ -771,9 +774,9 @@ TEST_F(Filler, DemotionWithEachCallFailing)
 		EXPECT_EQ(fake.advice(b), call == fake::ANY ? fake.advice(b) : fake::HUGE_PAGES)
 			<< call << ": huge again at its next use";
 		EXPECT_EQ(fake.charged(), kernel->resident(filler->zones[0].units.base,
-							   filler->zones[0].units.ready) +
-						  kernel->resident(filler->zones[0].sizes.base,
-								   filler->zones[0].sizes.ready))
+		                                           filler->zones[0].units.ready) +
+		                                  kernel->resident(filler->zones[0].sizes.base,
+		                                                   filler->zones[0].sizes.ready))
 			<< "only what we note is left";
 	}
 }
@@ -867,17 +870,17 @@ TEST_F(FillerHeal, WhatTheKernelRefuses)
 struct Shape {
 	const char *name;
 	size_t page, unit, units;
-	size_t longest;	 // pages
+	size_t longest; // pages
 	bool proven;
-	bool surgery;	 // demote and heal, too
+	bool surgery; // demote and heal, too
 };
 
 class FillerRandom : public testing::TestWithParam<Shape>, public FillerOn
 {
       protected:
 	explicit FillerRandom(uint64_t stream = 5)
-		: FillerOn(GetParam().units, GetParam().page, GetParam().unit, GetParam().proven),
-		  random(stream)
+	    : FillerOn(GetParam().units, GetParam().page, GetParam().unit, GetParam().proven),
+	      random(stream)
 	{
 	}
 	size_t random_pages()
@@ -895,7 +898,7 @@ class FillerRandom : public testing::TestWithParam<Shape>, public FillerOn
 		if (random.one_in(8))
 			request.growth = random.below(4);
 		Extent e = {static_cast<char *>(filler_alloc(f(), &request, &zero)), request.pages,
-			    ++stamp};
+		            ++stamp};
 		if (!e.p)
 			return check_refusal(request);
 		ASSERT_EQ(uintptr_t(e.p) % (request.align << machine.grain_shift), 0u);
@@ -944,7 +947,7 @@ class FillerRandom : public testing::TestWithParam<Shape>, public FillerOn
 		e.check();
 		if (pages < old)
 			fake.disown(e.p + (pages << machine.grain_shift),
-				    (old - pages) << machine.grain_shift);
+			            (old - pages) << machine.grain_shift);
 		bool done = filler_resize(f(), e.p, pages);
 		ASSERT_TRUE(done || pages > old);
 		ASSERT_EQ(filler_size(f(), e.p), done ? pages : old);
@@ -952,7 +955,7 @@ class FillerRandom : public testing::TestWithParam<Shape>, public FillerOn
 			return;
 		if (pages > old)
 			fake.own(e.p + (old << machine.grain_shift),
-				 (pages - old) << machine.grain_shift);
+			         (pages - old) << machine.grain_shift);
 		for (size_t page : {size_t(0), old / 2, old - 1})
 			if (page < pages)
 				e.check_page(page);
@@ -1074,18 +1077,18 @@ class FillerRandom : public testing::TestWithParam<Shape>, public FillerOn
 	size_t steps = 0, refusals = 0, demoted = 0, healed = 0;
 };
 
-INSTANTIATE_TEST_SUITE_P(
-	Shapes, FillerRandom,
-	testing::Values(Shape{"small", 4096, 2u << 20, 16, 64, true, false},
-			Shape{"mixed", 4096, 2u << 20, 64, 1500, true, false},
-			Shape{"large", 4096, 2u << 20, 64, 6000, true, false},
-			Shape{"one_unit", 4096, 2u << 20, 1, 512, true, false},
-			Shape{"unproven", 4096, 2u << 20, 32, 1500, false, false},
-			Shape{"surgery", 4096, 2u << 20, 32, 1500, true, true},
-			Shape{"surgery_small", 4096, 2u << 20, 16, 200, true, true},
-			Shape{"page16K", 16384, 32u << 20, 16, 1500, true, true},
-			Shape{"page64K", 65536, 32u << 20, 16, 1500, true, true}),
-	[](const testing::TestParamInfo<Shape> &info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Shapes, FillerRandom,
+                         testing::Values(Shape{"small", 4096, 2u << 20, 16, 64, true, false},
+                                         Shape{"mixed", 4096, 2u << 20, 64, 1500, true, false},
+                                         Shape{"large", 4096, 2u << 20, 64, 6000, true, false},
+                                         Shape{"one_unit", 4096, 2u << 20, 1, 512, true, false},
+                                         Shape{"unproven", 4096, 2u << 20, 32, 1500, false, false},
+                                         Shape{"surgery", 4096, 2u << 20, 32, 1500, true, true},
+                                         Shape{"surgery_small", 4096, 2u << 20, 16, 200, true,
+                                               true},
+                                         Shape{"page16K", 16384, 32u << 20, 16, 1500, true, true},
+                                         Shape{"page64K", 65536, 32u << 20, 16, 1500, true, true}),
+                         [](const testing::TestParamInfo<Shape> &info) { return info.param.name; });
 
 TEST_P(FillerRandom, AgainstAModel)
 {
@@ -1093,8 +1096,8 @@ TEST_P(FillerRandom, AgainstAModel)
 	run(test::effort(GetParam().page > 4096 ? 30000 : 100000)); // their pages are dear
 	if (HasFatalFailure())
 		return;
-	EXPECT_GT(refusals, 0u) << "the zone was never full";
-	if (GetParam().surgery) {
+	EXPECT_TRUE(refusals || !test::full_effort()) << "the zone was never full";
+	if (GetParam().surgery && test::full_effort()) {
 		EXPECT_GT(demoted, 0u);
 		EXPECT_GT(healed, 0u);
 	}
@@ -1109,12 +1112,11 @@ class FillerRandomFailures : public FillerRandom
 	}
 };
 
-INSTANTIATE_TEST_SUITE_P(
-	Shapes, FillerRandomFailures,
-	testing::Values(Shape{"mixed", 4096, 2u << 20, 32, 1500, true, false},
-			Shape{"surgery", 4096, 2u << 20, 32, 1500, true, true},
-			Shape{"page64K", 65536, 32u << 20, 8, 1500, true, true}),
-	[](const testing::TestParamInfo<Shape> &info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Shapes, FillerRandomFailures,
+                         testing::Values(Shape{"mixed", 4096, 2u << 20, 32, 1500, true, false},
+                                         Shape{"surgery", 4096, 2u << 20, 32, 1500, true, true},
+                                         Shape{"page64K", 65536, 32u << 20, 8, 1500, true, true}),
+                         [](const testing::TestParamInfo<Shape> &info) { return info.param.name; });
 
 TEST_P(FillerRandomFailures, NothingIsLost)
 {
@@ -1122,9 +1124,9 @@ TEST_P(FillerRandomFailures, NothingIsLost)
 	for (size_t i = 0; i < test::effort(30000); i++) {
 		if (random.one_in(8))
 			fake.fail(random.one_in(2) ? fake::ANY
-						   : fake::Call(random.below(fake::CALLS)),
-				  random.between(1, 3), random.one_in(2) ? ENOMEM : EINVAL,
-				  random.between(1, 4));
+			                           : fake::Call(random.below(fake::CALLS)),
+			          random.between(1, 3), random.one_in(2) ? ENOMEM : EINVAL,
+			          random.between(1, 4));
 		ASSERT_NO_FATAL_FAILURE(step()) << "step " << i;
 		ASSERT_FALSE(HasNonfatalFailure()) << "step " << i;
 		ASSERT_NO_FATAL_FAILURE(check()) << "step " << i;
@@ -1176,7 +1178,7 @@ TEST(FillerFailures, EachCallFailingInTurn)
 		if (!all.empty() && all.back().pages < 400 &&
 		    filler_resize(on.f(), all.back().p, 400)) {
 			on.fake.own(all.back().p + all.back().bytes(),
-				    (400 - all.back().pages) << machine.grain_shift);
+			            (400 - all.back().pages) << machine.grain_shift);
 			all.back().check_page(0);
 			all.back().pages = 400;
 			all.back().write();
@@ -1258,12 +1260,12 @@ class FillerThreads : public testing::Test, public FillerOn
 
 		if (pages < old)
 			fake.disown(e->p + (pages << machine.grain_shift),
-				    (old - pages) << machine.grain_shift);
+			            (old - pages) << machine.grain_shift);
 		if (!filler_resize(f(), e->p, pages))
 			return;
 		if (pages > old)
 			fake.own(e->p + (old << machine.grain_shift),
-				 (pages - old) << machine.grain_shift);
+			         (pages - old) << machine.grain_shift);
 		e->check_page(0);
 		e->pages = pages;
 		e->write();
@@ -1273,7 +1275,7 @@ class FillerThreads : public testing::Test, public FillerOn
 		filler_request request = {random.spread(1200), 1ull << random.below(4), 0};
 		bool is_zero = false;
 		Extent e = {static_cast<char *>(filler_alloc(f(), &request, &is_zero)),
-			    request.pages, random.next()};
+		            request.pages, random.next()};
 
 		if (e.p) {
 			fake.own(e.p, e.bytes());

@@ -68,16 +68,22 @@ class Random
 inline size_t effort(size_t n)
 {
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-	return n / 20 + 1;
+	return n / 8 + 1;
 #elif defined(__has_feature)
 #if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-	return n / 20 + 1;
+	return n / 8 + 1;
 #endif
 #endif
 #ifndef __OPTIMIZE__
 	return n / 4 + 1;
 #endif
 	return n;
+}
+
+// Whether there is enough of it to expect that rare things have happened.
+inline bool full_effort()
+{
+	return effort(1000) == 1000;
 }
 
 } // namespace test
