@@ -151,7 +151,6 @@ static void *serve(size_t n, bool small_allowed)
 /* What a call leaves behind to be done when it is over. */
 static void after_call(void)
 {
-	proof_check();
 	if (__builtin_expect(release_wants_keeper(), 0) && self.state == THREAD_ATTACHED)
 		keeper_start();
 }
@@ -164,6 +163,7 @@ static void after_call(void)
 		if (!on_time)                                                                      \
 			thread_late_lock();                                                        \
 		void *result = (work);                                                             \
+		proof_check();                                                                     \
 		if (!on_time)                                                                      \
 			thread_late_unlock();                                                      \
 		else                                                                               \

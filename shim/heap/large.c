@@ -204,17 +204,26 @@ size_t large_usable(const void *p)
 	return pages << machine.grain_shift;
 }
 
-/* Move what is at `from` to `to`: whole units by page table (0.4 ms a GiB, K3), the rest, and
- * what the kernel refuses, by copying. */
-static void move_contents(void *to, void *from, size_t bytes)
+/* From this size on it pays to move page tables instead of bytes (0.4 ms a GiB, K3). */
+static bool worth_moving(size_t bytes)
 {
-	enum { WORTH_UNITS = 4 };
-	size_t moved = bytes >= WORTH_UNITS * machine.unit ? filler_move(&large, from, to) : 0;
-
-	memcpy((char *)to + moved, (char *)from + moved, bytes - moved);
+	return bytes >= 4 * machine.unit;
 }
 
-/* A block that outgrew its place will probably grow again: leave it room to. */
+/* Move what is at `from` to `to`: whole units by page table, the rest, and what the kernel refuses,
+ * by copying.  False if `to` is lost. */
+static bool move_contents(void *to, void *from, size_t bytes)
+{
+	size_t moved = worth_moving(bytes) ? filler_move(&large, from, to) : 0;
+
+	if (moved == SIZE_MAX)
+		return false;
+	memcpy((char *)to + moved, (char *)from + moved, bytes - moved);
+	return true;
+}
+
+/* A block that outgrew its place will probably grow again: leave it room to, and begin it with a
+ * unit, so that it can be moved. */
 static void *alloc_to_grow(size_t n)
 {
 	struct filler_request r = {.pages = pages_of(n), .align = 1};
@@ -222,6 +231,8 @@ static void *alloc_to_grow(size_t n)
 
 	if (n >= machine.unit)
 		r.growth = r.pages / UNIT_PAGES;
+	if (worth_moving(n))
+		r.align = UNIT_PAGES;
 	stat_add(extents_made, 1);
 	return alloc_extent(&r, &zero);
 }
@@ -236,9 +247,8 @@ void *large_realloc(void *p, size_t n)
 		return p;
 	}
 	void *to = alloc_to_grow(n);
-	if (to) {
-		move_contents(to, p, old << machine.grain_shift);
-		large_free(p);
-	}
+	if (!to || !move_contents(to, p, old << machine.grain_shift))
+		return NULL;
+	large_free(p);
 	return to;
 }

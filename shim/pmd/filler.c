@@ -337,12 +337,12 @@ static void note_move(struct filler *f, struct unit *from, struct unit *to, size
 
 /* mremap may have unmapped `to` before it found out that it cannot: if `from` is more than one VMA,
  * it does so before Linux 6.17.  Map it again, with the zone's advice. */
-static void mend_target(struct filler *f, struct filler_zone *z, void *p, size_t n)
+static bool mend_target(struct filler *f, struct filler_zone *z, void *p, size_t n)
 {
 	struct unit *u = unit_at(z, page_of(z, p) / UNIT_PAGES);
 
 	if (kernel->remap(p, n << machine.unit_shift))
-		return;
+		return false;
 	zone_readvise(&z->zone, p, n << machine.unit_shift);
 	pthread_mutex_lock(&f->lock);
 	for (size_t i = 0; i < n; i++) {
@@ -351,6 +351,7 @@ static void mend_target(struct filler *f, struct filler_zone *z, void *p, size_t
 		u[i].broken = !at_get(&z->zone.huge);
 	}
 	pthread_mutex_unlock(&f->lock);
+	return true;
 }
 
 size_t filler_move(struct filler *f, void *from, void *to)
@@ -360,10 +361,8 @@ size_t filler_move(struct filler *f, void *from, void *to)
 
 	if (((uintptr_t)from | (uintptr_t)to) & (machine.unit - 1) || !units)
 		return 0;
-	if (kernel->move(from, bytes, to)) {
-		mend_target(f, z, to, units);
-		return 0;
-	}
+	if (kernel->move(from, bytes, to))
+		return mend_target(f, z, to, units) ? 0 : SIZE_MAX;
 	note_move(f, unit_at(from_z, page_of(from_z, from) / UNIT_PAGES),
 	          unit_at(z, page_of(z, to) / UNIT_PAGES), units);
 	stat_add(realloc_moved_units, units);

@@ -81,13 +81,14 @@ struct filler {
 
 /* What a request may ask for beyond its size. */
 struct filler_request {
-	size_t pages;
+	size_t pages;  /* at least 1 */
 	size_t align;  /* pages, a power of two; may be larger than a unit */
 	size_t growth; /* units to leave free behind a large extent, so that it can grow */
 };
 
 void filler_init(struct filler *f);
-/* Reserve one more zone of up to `bytes`, at `hint` if that is free.  Returns 0 or ENOMEM. */
+/* Reserve one more zone of up to `bytes`, at `hint` if that is free.  Returns 0 or ENOMEM.  Callers
+ * take turns. */
 int filler_add_zone(struct filler *f, void *hint, size_t bytes, size_t least);
 
 /* An extent, or NULL if there is no room.  *zero says whether it reads as zero. */
@@ -97,7 +98,8 @@ size_t filler_free(struct filler *f, void *extent);
 /* Make an extent `pages` long where it is; false if that cannot be.  New pages are not zeroed. */
 bool filler_resize(struct filler *f, void *extent, size_t pages);
 /* Move the memory of the whole units of `from` to `to`, an extent at least as long, both
- * unit-aligned, without copying.  Returns the bytes moved; 0 if the kernel refused. */
+ * unit-aligned, without copying.  Returns the bytes moved; 0 if the kernel refused; SIZE_MAX if it
+ * also took `to` away, which must not be touched or freed then. */
 size_t filler_move(struct filler *f, void *from, void *to);
 
 /* The zone that holds p, or NULL.  Lock-free. */
@@ -122,6 +124,10 @@ size_t filler_worst_slack(const struct filler *f);
  * huge page is split for it, on purpose (K1).  Returns the pages given back; 0 if there is no such
  * unit, or if the kernel refused and the unit was left as it was. */
 size_t filler_demote(struct filler *f, size_t least);
+
+/* A unit that the kernel refused to take apart does not count as slack: let all of them count
+ * again. */
+void filler_unpin(struct filler *f);
 
 /* Look on, from where the walk stands, for a unit that is not one huge page though it is full
  * enough, and make it one.  Looks at about limits->look_at units, heals one at most, and also

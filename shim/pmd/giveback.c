@@ -113,11 +113,22 @@ static struct bits slack_of(const struct unit *u)
 	return slack;
 }
 
+/* Pass over a unit that there is no VMA for, so that others get their turn. */
+static bool over_budget(struct filler *f, struct unit *u)
+{
+	if (u->demoted || f->demoted_units < SURGERY_MOST_DEMOTED)
+		return false;
+	pack_take_out(&f->pack, u);
+	u->pinned = true;
+	pack_put_in(&f->pack, u);
+	return true;
+}
+
 static struct unit *claim_worst(struct filler *f, size_t least, struct bits *slack)
 {
 	pthread_mutex_lock(&f->lock);
 	struct unit *u = pack_worst(&f->pack);
-	if (u && (u->slack < least || (!u->demoted && f->demoted_units >= SURGERY_MOST_DEMOTED)))
+	if (u && (u->slack < least || over_budget(f, u)))
 		u = NULL;
 	if (u) {
 		*slack = slack_of(u);
@@ -165,6 +176,20 @@ size_t filler_demote(struct filler *f, size_t least)
 	put_back(f, z, u);
 	pthread_mutex_unlock(&f->lock);
 	return given ? bits_count(&slack) : 0;
+}
+
+void filler_unpin(struct filler *f)
+{
+	pthread_mutex_lock(&f->lock);
+	for (struct unit *u = f->pack.slack[0], *next; u; u = next) {
+		next = u->next[BY_SLACK];
+		if (!u->pinned)
+			continue;
+		pack_take_out(&f->pack, u);
+		u->pinned = false;
+		pack_put_in(&f->pack, u);
+	}
+	pthread_mutex_unlock(&f->lock);
 }
 
 /* ---- healing ---- */

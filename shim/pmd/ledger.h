@@ -12,7 +12,7 @@
  *
  * A word holds 32 used bits, DIRTY (something may have been written since the unit was last
  * returned), BUSY (a whole return or a demotion is under way; whoever wants the unit waits for it,
- * 9 us on average, K8) and DEMOTED (split by us).  All functions are lock-free but for that wait,
+ * 9 us on average, K8), DEMOTED (split by us) and PINNED (not to be split).  All functions are lock-free but for that wait,
  * thread-safe, and call no malloc.
  */
 #ifndef UNSPLIT_PMD_LEDGER_H
@@ -30,6 +30,7 @@
 #define LEDGER_DIRTY   (1ull << 32) /* may hold something since it was last returned */
 #define LEDGER_BUSY    (1ull << 33) /* on its way back to the kernel: wait */
 #define LEDGER_DEMOTED (1ull << 34) /* split by us; what is backed stands in `backed` */
+#define LEDGER_PINNED  (1ull << 35) /* the kernel would not split it (locked, or shared): leave it */
 
 struct ledger {
 	struct zone zone;
@@ -63,12 +64,16 @@ static inline size_t ledger_kept(const struct ledger *l)
 	return kept > SIZE_MAX / 2 ? 0 : kept;
 }
 
-/* Backed pages (512 to a unit) that mimalloc does not use, in units that it does use. */
+/* Backed pages (512 to a unit) that mimalloc does not use, in units that it does use and that are
+ * not pinned; and the most that one unit has. */
 size_t ledger_slack(const struct ledger *l);
+size_t ledger_worst_slack(const struct ledger *l);
 /* Give back the free slices of units that have at least `least` pages of them, until `most` pages
  * are given; a huge page is split for it, on purpose (K1).  Who wants a slice of such a unit waits
  * for it (0.3 to 0.6 ms).  Returns the pages given back. */
 size_t ledger_demote(struct ledger *l, unsigned least, size_t most);
+/* Let pinned units count as slack again. */
+void ledger_unpin(struct ledger *l);
 /* As filler_heal(). */
 enum heal_result ledger_heal(struct ledger *l, struct heal_walk *walk,
                              const struct heal_limits *limits);

@@ -80,14 +80,31 @@ size_t ledger_return(struct ledger *l, size_t most)
 
 /* ---- demotion ---- */
 
+static unsigned slack_pages(const struct ledger *l, size_t unit, uint64_t w)
+{
+	return (unsigned)__builtin_popcount(slack_slices(l, unit, w)) * (UNIT_PAGES / 32);
+}
+
 size_t ledger_slack(const struct ledger *l)
 {
-	size_t slices = 0;
+	size_t slack = 0;
 
 	for (size_t unit = 0; unit < at_acquire(&l->top); unit++)
-		slices +=
-			(size_t)__builtin_popcount(slack_slices(l, unit, at_get(word_of(l, unit))));
-	return slices * (UNIT_PAGES / 32);
+		slack += slack_pages(l, unit, at_get(word_of(l, unit)));
+	return slack;
+}
+
+size_t ledger_worst_slack(const struct ledger *l)
+{
+	size_t worst = 0;
+
+	for (size_t unit = 0; unit < at_acquire(&l->top); unit++) {
+		size_t slack = slack_pages(l, unit, at_get(word_of(l, unit)));
+
+		if (slack > worst)
+			worst = slack;
+	}
+	return worst;
 }
 
 static struct bits pages_of(uint32_t slices)
@@ -119,28 +136,29 @@ static uint64_t demote_busy(struct ledger *l, size_t unit, uint64_t w, size_t *g
 
 	if (!(w & LEDGER_DEMOTED) || !surgery_is_split(p)) {
 		if (!surgery_split(&l->zone, p))
-			return w;
+			return w | LEDGER_PINNED;
 		at_set(backed_of(l, unit), UINT32_MAX);
 		if (!(w & LEDGER_DEMOTED))
 			at_add(&l->demoted, 1);
 	}
-	if (surgery_give_pages(p, &pages)) {
-		__atomic_fetch_and(backed_of(l, unit), ~slices_of(&pages), __ATOMIC_RELAXED);
-		*given += bits_count(&pages);
-	}
-	return w | LEDGER_DEMOTED;
+	w |= LEDGER_DEMOTED;
+	if (!surgery_give_pages(p, &pages))
+		return w | LEDGER_PINNED;
+	__atomic_fetch_and(backed_of(l, unit), ~slices_of(&pages), __ATOMIC_RELAXED);
+	*given += bits_count(&pages);
+	return w;
 }
 
 static void demote(struct ledger *l, size_t unit, unsigned least, size_t *given)
 {
 	uint64_t *word = word_of(l, unit), w = at_acquire(word);
 
-	if (w & LEDGER_BUSY ||
-	    (unsigned)__builtin_popcount(slack_slices(l, unit, w)) * (UNIT_PAGES / 32) < least)
+	if (w & LEDGER_BUSY || slack_pages(l, unit, w) < least)
 		return;
+	/* Pass over a unit that there is no VMA for, so that others get their turn. */
 	if (!(w & LEDGER_DEMOTED) && at_get(&l->demoted) >= SURGERY_MOST_DEMOTED)
-		return;
-	if (at_cas(word, &w, w | LEDGER_BUSY))
+		at_cas(word, &w, w | LEDGER_PINNED);
+	else if (at_cas(word, &w, w | LEDGER_BUSY))
 		at_publish(word, demote_busy(l, unit, w, given));
 }
 
@@ -153,6 +171,13 @@ size_t ledger_demote(struct ledger *l, unsigned least, size_t most)
 	for (size_t unit = 0; unit < at_acquire(&l->top) && given < most; unit++)
 		demote(l, unit, least, &given);
 	return given;
+}
+
+void ledger_unpin(struct ledger *l)
+{
+	for (size_t unit = 0; unit < at_acquire(&l->top); unit++)
+		if (at_get(word_of(l, unit)) & LEDGER_PINNED)
+			__atomic_fetch_and(word_of(l, unit), ~LEDGER_PINNED, __ATOMIC_RELAXED);
 }
 
 /* ---- healing ---- */

@@ -33,12 +33,12 @@ static inline bool is_kept(uint64_t w)
 	return !(w & LEDGER_USED) && (w & LEDGER_DIRTY);
 }
 
-/* The backed slices of a unit that are not used. */
+/* The backed slices of a unit that are not used, and could be given back. */
 static inline uint32_t slack_slices(const struct ledger *l, size_t unit, uint64_t w)
 {
 	uint32_t backed = w & LEDGER_DEMOTED ? at_get(backed_of(l, unit)) : UINT32_MAX;
 
-	return w & LEDGER_USED ? backed & ~(uint32_t)w : 0;
+	return w & LEDGER_USED && !(w & LEDGER_PINNED) ? backed & ~(uint32_t)w : 0;
 }
 
 /* Wait until a BUSY word is settled; counts as a pause of the caller.  Returns the word. */

@@ -123,10 +123,10 @@ void stock_put(struct filler *f, struct filler_zone *z, struct unit *first, size
 /* Before the heap has proven big its units get base pages. */
 static void note_breakage(const struct filler_zone *z, struct unit *u, size_t n)
 {
-	if (at_get(&z->zone.huge))
-		return;
+	bool base = !at_get(&z->zone.huge);
+
 	for (size_t i = 0; i < n; i++)
-		u[i].broken = true;
+		u[i].broken = base || (u[i].state == UNIT_KEPT && u[i].broken);
 }
 
 /* Cut units [skip, skip + n) out of a run; the rest goes back to the index. */

@@ -3,7 +3,7 @@
 #include "kernel/kernel.h"
 #include "report/stats.h"
 
-bool surgery_split(struct zone *z, void *unit)
+static bool split(struct zone *z, void *unit)
 {
 	struct kernel_unit after;
 
@@ -12,11 +12,18 @@ bool surgery_split(struct zone *z, void *unit)
 	/* First the advice, else khugepaged puts the unit together again half-way (K1). */
 	if (kernel->advise_base(unit, machine.unit))
 		return false;
-	if (!kernel->split(unit) && (kernel->survey(unit, 1, &after) || !after.huge)) {
+	if (!kernel->split(unit) && (kernel->survey(unit, 1, &after) || !after.huge))
+		return true;
+	zone_readvise(z, unit, machine.unit);
+	return false;
+}
+
+bool surgery_split(struct zone *z, void *unit)
+{
+	if (split(z, unit)) {
 		stat_add(demoted_units, 1);
 		return true;
 	}
-	zone_readvise(z, unit, machine.unit);
 	stat_add(demote_failures, 1);
 	return false;
 }
