@@ -964,11 +964,15 @@ class FillerRandom : public testing::TestWithParam<Shape>, public FillerOn
 	}
 	// The target of a move may be a hole now, which nobody may touch; realloc gives it up for
 	// good.  Here it is mapped again, so that all can be counted in the end.
-	void mend(char *to, size_t bytes)
+	void mend(char *to, const Extent &e)
 	{
+		size_t bytes = e.pages / UNIT_PAGES * machine.unit;
+
 		fake.fail_nothing();
 		ASSERT_EQ(kernel->remap(to, bytes), 0);
 		ASSERT_EQ(kernel->advise_huge(to, bytes), 0);
+		fake.own(to, e.bytes());
+		fake.disown(to, e.bytes());
 		filler_free(f(), to);
 	}
 	// Move an extent as realloc does: what the kernel does not move is copied.
@@ -984,7 +988,7 @@ class FillerRandom : public testing::TestWithParam<Shape>, public FillerOn
 			return;
 		size_t moved = filler_move(f(), e.p, to);
 		if (moved == SIZE_MAX)
-			return mend(to, e.pages / UNIT_PAGES * machine.unit);
+			return mend(to, e);
 		ASSERT_TRUE(fake.usable(to));
 		fake.own(to, e.bytes());
 		Extent copy = {to, e.pages, e.stamp};
