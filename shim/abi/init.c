@@ -6,11 +6,10 @@
  */
 #include <errno.h>
 
+#include "abi/export.h"
 #include "heap/heap.h"
 #include "heap/proof.h"
 #include "unsplit/unsplit.h"
-
-#define EXPORT __attribute__((visibility("default")))
 
 static __attribute__((constructor)) void on_load(void)
 {

@@ -10,12 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "abi/export.h"
 #include "heap/heap.h"
 #include "kernel/kernel.h"
 #include "report/stats.h"
 #include "unsplit/unsplit.h"
 
-#define EXPORT __attribute__((visibility("default")))
 /* A second name with the first one's attributes (gcc warns if they differ). */
 #define ALIAS(name, of)                                                                            \
 	extern __typeof(of) name __attribute__((visibility("default"), alias(#of) COPY(of)));

@@ -10,10 +10,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "abi/export.h"
 #include "heap/heap.h"
 #include "kernel/say.h"
-
-#define EXPORT __attribute__((visibility("default")))
 
 /* ---- failing ---- */
 
@@ -50,28 +49,22 @@ static handler new_handler(void *caller)
 	return get ? get() : NULL;
 }
 
-/* throw std::bad_alloc(), in the words of the Itanium C++ ABI. */
+/* throw std::bad_alloc(), in the words of the Itanium C++ ABI: the object is its vtable pointer, in
+ * libstdc++ and in libc++. */
 static void throw_bad_alloc(void *caller)
 {
 	void *(*allocate)(size_t) = NULL;
-	void (*construct)(void *) = NULL;
 	void (*throw)(void *, void *, void *) = NULL;
 	void *type = find("_ZTISt9bad_alloc", caller);
 	void *destroy = find("_ZNSt9bad_allocD1Ev", caller);
+	void **table = find("_ZTVSt9bad_alloc", caller);
 
 	*(void **)&allocate = find("__cxa_allocate_exception", caller);
 	*(void **)&throw = find("__cxa_throw", caller);
-	/* libstdc++ has the constructor inline: an object is its vtable pointer. */
-	*(void **)&construct = find("_ZNSt9bad_allocC1Ev", caller);
-	void **table = find("_ZTVSt9bad_alloc", caller);
-
-	if (!allocate || !throw || !type || !destroy || !(construct || table))
+	if (!allocate || !throw || !type || !destroy || !table)
 		die("operator new: out of memory, and no C++ runtime is found to throw bad_alloc");
 	void **object = allocate(sizeof(void *));
-	if (construct)
-		construct(object);
-	else
-		*object = table + 2;
+	*object = table + 2;
 	throw(object, type, destroy);
 }
 

@@ -8,9 +8,8 @@
 #include <mimalloc.h>
 #include <pthread.h>
 
+#include "abi/export.h"
 #include "kernel/got.h"
-
-#define EXPORT __attribute__((visibility("default")))
 
 /* glibc's own name for it. */
 extern int __pthread_key_create(pthread_key_t *key, void (*destroy)(void *));

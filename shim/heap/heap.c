@@ -77,7 +77,7 @@ void heap_constructor(void)
 	threads_init_late();
 	if (options.background == BACKGROUND_ON)
 		keeper_start();
-	if (strcmp(options.report, "off"))
+	if (strcmp(options.report, "off") != 0)
 		report_start();
 }
 
@@ -104,7 +104,7 @@ int heap_report(const char *where)
 
 void heap_destructor(void)
 {
-	if (strcmp(options.report, "off"))
+	if (strcmp(options.report, "off") != 0)
 		heap_report(options.report);
 }
 

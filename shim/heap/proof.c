@@ -47,7 +47,7 @@ static bool is_allowed(void)
 	char word[16];
 
 	return options.huge &&
-	       (!sysfs_choice(SYSFS_THP "enabled", word, sizeof(word)) || strcmp(word, "never"));
+	       (!sysfs_choice(SYSFS_THP "enabled", word, sizeof(word)) || strcmp(word, "never") != 0);
 }
 
 void proof_ask(void)

@@ -1,0 +1,7 @@
+/* export.h: what the version script lets out must also be visible. */
+#ifndef UNSPLIT_ABI_EXPORT_H
+#define UNSPLIT_ABI_EXPORT_H
+
+#define EXPORT __attribute__((visibility("default")))
+
+#endif
