@@ -12,8 +12,8 @@
  *
  * A word holds 32 used bits, DIRTY (something may have been written since the unit was last
  * returned), BUSY (a whole return or a demotion is under way; whoever wants the unit waits for it,
- * 9 us on average, K8), DEMOTED (split by us) and PINNED (not to be split).  All functions are lock-free but for that wait,
- * thread-safe, and call no malloc.
+ * 9 us on average, K8), DEMOTED (split by us) and PINNED (not to be split).  All functions are
+ * lock-free but for that wait, thread-safe, and call no malloc.
  */
 #ifndef UNSPLIT_PMD_LEDGER_H
 #define UNSPLIT_PMD_LEDGER_H
@@ -30,7 +30,7 @@
 #define LEDGER_DIRTY   (1ull << 32) /* may hold something since it was last returned */
 #define LEDGER_BUSY    (1ull << 33) /* on its way back to the kernel: wait */
 #define LEDGER_DEMOTED (1ull << 34) /* split by us; what is backed stands in `backed` */
-#define LEDGER_PINNED  (1ull << 35) /* the kernel would not split it (locked, or shared): leave it */
+#define LEDGER_PINNED  (1ull << 35) /* the kernel would not split it (locked, shared): leave it */
 
 struct ledger {
 	struct zone zone;

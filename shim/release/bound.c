@@ -1,5 +1,7 @@
 #include "release/bound.h"
 
+#include <string.h>
+
 #include "kernel/kernel.h"
 #include "options.h"
 #include "release/release.h"
@@ -8,14 +10,25 @@
 /* A program that uses little may still hold this much slack. */
 #define BOUND_LEAST (32ul << 20)
 
-/* Less slack than the bound is tolerated too, but not for ever: half of it for four times as long. */
+/* Less slack than the bound is tolerated too, but not for ever: half of it four times as long. */
 enum { LEVELS = 2 };
 
-static uint64_t over_since[LEVELS]; /* when slack went beyond the level, ns; 0 if it is not */
+static struct level {
+	uint64_t over_since; /* when slack went beyond the level, ns; 0 if it is not */
+	bool due;            /* it has been there for long enough, and is on its way down */
+} levels[LEVELS];
+
+/* What was refused is tried again after this: a child that shared it is gone, perhaps. */
+#define TRY_AGAIN (5 * 1000 * 1000000ull)
+
+static bool refused;
+static uint64_t refused_at; /* ns; 0 until bound_excess() has seen that it was */
 
 void bound_reset(void)
 {
-	over_since[0] = over_since[1] = 0;
+	memset(levels, 0, sizeof(levels));
+	refused = false;
+	refused_at = 0;
 }
 
 size_t bound_pages(bool pressure)
@@ -30,28 +43,53 @@ size_t bound_pages(bool pressure)
 	return pressure || options.release == RELEASE_TIGHT ? pages / 4 : pages;
 }
 
-/* Whether slack has been beyond a level for long enough. */
-static bool is_due(unsigned level, bool over, uint64_t now, uint64_t patience)
+/* Whether slack has been beyond a level for long enough.  Once it has, it goes down to half of it,
+ * which may take many steps, so that the next free does not bring it back here. */
+static bool is_due(struct level *l, size_t slack, size_t bound, uint64_t now, uint64_t patience)
 {
-	if (!over) {
-		over_since[level] = 0;
+	if (slack <= (l->due ? bound / 2 : bound)) {
+		*l = (struct level){0};
 		return false;
 	}
-	if (!over_since[level])
-		over_since[level] = now;
-	return now - over_since[level] >= patience;
+	if (!l->over_since)
+		l->over_since = now;
+	if (now - l->over_since >= patience)
+		l->due = true;
+	return l->due;
+}
+
+static void try_refused_again(uint64_t now)
+{
+	struct release_scope *s = &release_scope;
+
+	if (!refused)
+		return;
+	if (!refused_at)
+		refused_at = now;
+	if (now - refused_at < TRY_AGAIN)
+		return;
+	refused = false;
+	refused_at = 0;
+	filler_unpin(s->filler);
+	for (size_t i = 0; i < at_acquire(s->ledger_count); i++)
+		ledger_unpin(&s->ledgers[i]);
+}
+
+bool bound_refused(void)
+{
+	return refused;
 }
 
 size_t bound_excess(uint64_t now, uint64_t delay, bool pressure)
 {
+	try_refused_again(now);
 	size_t slack = release_slack_pages(), bound = bound_pages(pressure), excess = 0;
 
 	stat_set(slack, slack << machine.grain_shift);
 	if (bound == SIZE_MAX)
 		return 0;
 	for (unsigned level = 0; level < LEVELS; level++, bound /= 2, delay *= 4) {
-		/* Once at it go well below, so that the next free does not bring it back here. */
-		if (is_due(level, slack > bound, now, pressure ? 0 : delay))
+		if (is_due(&levels[level], slack, bound, now, pressure ? 0 : delay))
 			excess = slack - bound / 2;
 	}
 	return excess;
@@ -64,32 +102,39 @@ size_t bound_tolerated(void)
 	return bound == SIZE_MAX ? bound : bound >> (LEVELS - 1);
 }
 
-/* One more demotion, where it frees the most; 0 if none is worth it. */
-static size_t demote_one(void)
+/* The unit with the most slack is demoted, whosever it is.  Yields the pages given back, 0 if it
+ * was refused.  False if none is worth it. */
+static bool demote_one(size_t *given)
 {
 	struct release_scope *s = &release_scope;
-	size_t worst = filler_worst_slack(s->filler), given = 0;
+	size_t worst = filler_worst_slack(s->filler);
+	struct ledger *of = NULL;
 
-	/* The ledgers do not sort their units: ask for those that are at least as bad. */
-	for (size_t i = 0; i < at_acquire(s->ledger_count) && !given; i++)
-		given = ledger_demote(&s->ledgers[i], (unsigned)worst, 1);
-	if (!given && worst)
-		given = filler_demote(s->filler, worst);
-	return given;
+	for (size_t i = 0; i < at_acquire(s->ledger_count); i++) {
+		size_t slack = ledger_worst_slack(&s->ledgers[i]);
+
+		if (slack && slack >= worst) {
+			worst = slack;
+			of = &s->ledgers[i];
+		}
+	}
+	*given = of ? ledger_demote(of, (unsigned)worst, 1) : filler_demote(s->filler, worst);
+	return worst > 0;
 }
 
 size_t bound_demote(size_t pages, size_t units)
 {
 	/* A unit that is refused is passed over afterwards, but costs a turn. */
 	enum { REFUSALS = 16 };
-	size_t given = 0, refused = 0;
+	size_t given = 0, refusals = 0, n;
 
-	for (size_t i = 0; i < units && given < pages && refused < REFUSALS; i++) {
-		size_t n = demote_one();
-
-		refused += !n;
+	for (size_t i = 0; i < units && given < pages && refusals < REFUSALS; i++) {
+		if (!demote_one(&n))
+			break;
+		refusals += !n;
 		given += n;
 	}
+	refused |= refusals > 0;
 	stat_add(demoted_bytes, given << machine.grain_shift);
 	return given;
 }

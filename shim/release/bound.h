@@ -22,8 +22,10 @@ size_t bound_tolerated(void);
 /* Pages of slack beyond the bound that are due to go at `now` (ns): 0 until they have been there
  * for a delay. */
 size_t bound_excess(uint64_t now, uint64_t delay, bool pressure);
-/* Demote units until about `pages` went, or `units` units were demoted, or none is worth it.
- * Returns the pages given back. */
+/* Whether units were refused that will be tried again: there is something to wait for. */
+bool bound_refused(void);
+/* Demote units, those with the most slack first, until about `pages` went, or `units` units were
+ * demoted, or none is worth it.  Returns the pages given back. */
 size_t bound_demote(size_t pages, size_t units);
 
 #endif

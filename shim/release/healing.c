@@ -21,14 +21,12 @@ enum {
 #define QUICK_NS     (15 * MS)
 #define LONGEST_WAIT (4000 * MS)
 /* Budget that is not used is saved up, for so long: when demand returns all at once, all that was
- * demoted wants to be healed at once.  It is spent no faster than half a core. */
+ * demoted wants to be healed at once.  After each portion the thread sleeps for as long: it
+ * is spent no faster than half a core. */
 #define SAVE_FOR (30 * 1000 * MS)
 /* When units could not be healed yet, because a child shares them or memory is short, look again
  * after this. */
 #define LOOK_AGAIN (500 * MS)
-/* Spent at once; then the thread sleeps for as long. */
-#define PORTION (10 * MS)
-
 static struct {
 	struct heal_walk large, small[16];
 	size_t ledger;    /* which of the ledgers the walk is in; count: in the filler */
@@ -119,14 +117,25 @@ static uint64_t wait_for_budget(void)
 	return healing.saved > 0 ? 0 : (uint64_t)-healing.saved / options.heal * 100 + MS;
 }
 
-uint64_t healing_step(uint64_t now, size_t growth_pages)
+/* Pages by which memory grew through healing. */
+static size_t grown(void)
+{
+	size_t sum = healing.large.grown;
+
+	for (size_t i = 0; i < at_acquire(release_scope.ledger_count); i++)
+		sum += healing.small[i].grown;
+	return sum;
+}
+
+uint64_t healing_step(uint64_t now, size_t growth, uint64_t portion)
 {
 	uint64_t spent = 0;
+	size_t most = grown() + growth < growth ? SIZE_MAX : grown() + growth;
 
 	count_up(now);
 	while (healing_pending() && now >= healing.not_before && healing.saved > 0 &&
-	       spent < PORTION) {
-		struct heal_limits limits = {FULL_ENOUGH, growth_pages, LOOK_AT};
+	       spent < portion) {
+		struct heal_limits limits = {FULL_ENOUGH, most - grown(), LOOK_AT};
 		enum heal_result r = heal_one(&limits);
 		uint64_t end = kernel->now();
 

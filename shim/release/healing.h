@@ -19,7 +19,8 @@ void healing_reset(void);
 void healing_ask(void);
 /* Whether there is more to look at. */
 bool healing_pending(void);
-/* Spend what the budget allows at `now` (ns).  Returns how long (ns) to wait for more of it. */
-uint64_t healing_step(uint64_t now, size_t growth_pages);
+/* Spend what the budget allows at `now`, and about `portion` at most (both ns).  Memory may grow by
+ * `growth` pages.  Returns how long (ns) to wait before the next step. */
+uint64_t healing_step(uint64_t now, size_t growth, uint64_t portion);
 
 #endif

@@ -103,7 +103,7 @@ bool keeper_possible(void)
 
 bool keeper_running(void)
 {
-	return at_get(&state) != KEEPER_NONE;
+	return at_acquire(&state) != KEEPER_NONE;
 }
 
 void keeper_after_fork(void)

@@ -28,9 +28,13 @@ enum { SPARSE_PERCENT = 3 };
 
 static bool working;         /* the worker's token */
 static bool wants_keeper;    /* see release_wants_keeper() */
-static bool fork_happened;   /* units may have been broken since the last survey */
+static bool fork_happened;   /* since somebody worked */
 static size_t filled_from;   /* pages used when demoted units were last looked through */
 static uint64_t surveyed_at; /* units held when the whole was last looked at */
+
+/* When the process forked, ns, and when next to look what the child broke; 0 if it did not fork of
+ * late. */
+static uint64_t forked_at, look_at;
 
 void release_init(const struct release_scope *s)
 {
@@ -39,7 +43,7 @@ void release_init(const struct release_scope *s)
 	retain_reset();
 	bound_reset();
 	healing_reset();
-	surveyed_at = 0;
+	surveyed_at = filled_from = 0;
 }
 
 /* ---- the token ---- */
@@ -163,9 +167,26 @@ static bool demoted_filled(void)
 	return true;
 }
 
+/* While a child shares units, writing to them breaks them, and nobody says when that ends: look
+ * again and again, at first soon and then less often. */
+static bool fork_breaks(uint64_t now)
+{
+	const uint64_t soonest = 500 * MS, latest = 5000 * MS, last = 600 * 1000 * MS;
+
+	if (at_swap(&fork_happened, false))
+		forked_at = look_at = now;
+	if (!forked_at || now < look_at)
+		return false;
+	uint64_t pause = (now - forked_at) / 4;
+	look_at = now + (pause < soonest ? soonest : pause > latest ? latest : pause);
+	if (now - forked_at > last)
+		forked_at = 0;
+	return true;
+}
+
 static bool worth_a_thread(size_t kept)
 {
-	if (kept << machine.unit_shift >= WORTH_A_THREAD || fork_happened)
+	if (kept << machine.unit_shift >= WORTH_A_THREAD || at_get(&fork_happened))
 		return true;
 	size_t slack = release_slack_pages(), bound = bound_pages(false);
 	return slack > bound && slack << machine.grain_shift >= WORTH_A_THREAD;
@@ -183,7 +204,8 @@ static void work_in_caller(uint64_t now)
 
 		if (excess)
 			bound_demote(excess, 1);
-		healing_step(now, room_to_heal(false));
+		/* One collapse, as a rule. */
+		healing_step(now, room_to_heal(false), MS / 2);
 	}
 }
 
@@ -205,10 +227,9 @@ void release_tick(void)
 	if (count % EVERY || keeper_running() || !try_work())
 		return;
 	uint64_t begin = kernel->now();
-	if (grew_broken() || demoted_filled())
+	if (grew_broken() || demoted_filled() || (!keeper_possible() && fork_breaks(begin)))
 		healing_ask();
-	if (keeper_possible() &&
-	    (healing_pending() || worth_a_thread(release_kept_units())))
+	if (keeper_possible() && (healing_pending() || worth_a_thread(release_kept_units())))
 		at_set(&wants_keeper, true);
 	work_in_caller(begin);
 	end_work();
@@ -227,6 +248,9 @@ enum {
 	STEP_DEMOTED = 8, /* units demoted in one step: 0.5 ms each */
 };
 
+/* Of healing in one step. */
+#define PORTION (10 * MS)
+
 /* Work that is due at once; true if there is more of it. */
 static bool give_back(uint64_t now, bool pressure)
 {
@@ -241,7 +265,8 @@ static bool give_back(uint64_t now, bool pressure)
 /* Whether time alone will make something due. */
 static bool something_to_wait_for(void)
 {
-	return release_kept_units() > 0 || release_slack_pages() > bound_tolerated();
+	return release_kept_units() > 0 || release_slack_pages() > bound_tolerated() ||
+	       bound_refused() || (forked_at && options.heal);
 }
 
 uint64_t release_step(uint64_t now)
@@ -252,12 +277,10 @@ uint64_t release_step(uint64_t now)
 	at_set(&wants_keeper, false);
 	if (!try_work())
 		return MS;
-	if (at_get(&fork_happened) || grew_broken() || demoted_filled()) {
-		at_set(&fork_happened, false);
+	if (fork_breaks(now) || grew_broken() || demoted_filled())
 		healing_ask();
-	}
 	bool more = give_back(now, pressure);
-	uint64_t wait = more ? 0 : healing_step(kernel->now(), room_to_heal(pressure));
+	uint64_t wait = more ? 0 : healing_step(kernel->now(), room_to_heal(pressure), PORTION);
 	if (wait > tick && something_to_wait_for())
 		wait = tick;
 	end_work();
@@ -299,6 +322,7 @@ void release_note_fork(void)
 void release_after_fork(void)
 {
 	wants_keeper = fork_happened = false;
+	forked_at = 0;
 	healing_reset();
 	bound_reset();
 	keeper_after_fork();

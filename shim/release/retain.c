@@ -7,8 +7,7 @@
 enum { SLOTS = 8 };
 
 static struct {
-	uint64_t
-		peak[SLOTS]; /* the most units held in each of the last SLOTS slices of the delay */
+	uint64_t peak[SLOTS]; /* the most units held in each of the last slices of time */
 	unsigned slot;
 	uint64_t end; /* of the current slice, ns */
 } window;
@@ -26,7 +25,8 @@ static void note(uint64_t peak)
 
 void retain_advance(uint64_t now, uint64_t delay)
 {
-	uint64_t slice = delay / SLOTS + 1, peak = demand_peak();
+	/* The current slot is not full yet: the others must span the delay. */
+	uint64_t slice = delay / (SLOTS - 1) + 1, peak = demand_peak();
 	unsigned closed = 0;
 
 	if (!window.end || window.end > now + slice)
