@@ -1,8 +1,8 @@
 /*
  * options.h: the options, in one table.
  *
- * The table is options.def; the parser, `unsplit run --help`, the man page and the completion all
- * come out of it.  A user sets options with UNSPLIT_CONF=key:value,key:value (or by `unsplit run
+ * The table is options.def; the parser, `unsplit options` and the help texts come out of it.  A
+ * user sets options with UNSPLIT_CONF=key:value,key:value (or by `unsplit run
  * --key=value`, which sets that variable).
  *
  * options_load() runs once, before the first allocation is served, and allocates nothing.  After

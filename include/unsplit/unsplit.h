@@ -14,8 +14,10 @@ extern "C" {
 /* The library's version, such as "0.1.0".  Never NULL; never freed.  Cannot fail. */
 const char *unsplit_version(void);
 
-/* Return to the kernel every unit (one PMD-sized range: 2 MiB on x86-64) that holds nothing, after
- * collecting what the calling thread's caches hold.  Takes 9 us a unit (README, K8).
+/* Return to the kernel all that can be returned: every unit (one PMD-sized range: 2 MiB on x86-64)
+ * that holds nothing, after collecting what the calling thread's caches hold, and, unless the
+ * option `release` is keep, the free pages of every partly used unit, which is split for it.  Takes
+ * 9 us a whole unit, 0.3 to 0.6 ms one that is split (README, K8, K1).
  * Returns 1 if memory was returned, 0 if there was none to return.  errno is kept. */
 int unsplit_trim(void);
 

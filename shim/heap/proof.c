@@ -46,8 +46,8 @@ static bool is_allowed(void)
 {
 	char word[16];
 
-	return options.huge &&
-	       (!sysfs_choice(SYSFS_THP "enabled", word, sizeof(word)) || strcmp(word, "never") != 0);
+	return options.huge && (!sysfs_choice(SYSFS_THP "enabled", word, sizeof(word)) ||
+	                        strcmp(word, "never") != 0);
 }
 
 void proof_ask(void)

@@ -79,6 +79,8 @@ struct kernel {
 
 	/* Nanoseconds of a monotonic clock. */
 	uint64_t (*now)(void);
+	/* Nanoseconds of processor time that the calling thread has taken. */
+	uint64_t (*processor_time)(void);
 };
 
 extern const struct kernel *kernel;

@@ -123,12 +123,22 @@ static size_t linux_address_limit(void)
 	return limit.rlim_cur;
 }
 
-static uint64_t linux_now(void)
+static uint64_t read_clock(clockid_t clock)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(clock, &t);
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static uint64_t linux_now(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+static uint64_t linux_processor_time(void)
+{
+	return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
 const struct kernel kernel_linux = {
@@ -148,6 +158,7 @@ const struct kernel kernel_linux = {
 	.address_limit = linux_address_limit,
 	.pressure = kernel_pressure,
 	.now = linux_now,
+	.processor_time = linux_processor_time,
 };
 
 const struct kernel *kernel = &kernel_linux;

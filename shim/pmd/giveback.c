@@ -212,6 +212,13 @@ static void note_survey(struct filler *f, struct unit *u, const struct kernel_un
 		pack_put_in(&f->pack, u);
 }
 
+/* What we know of a unit ourselves, on kernels that do not say (before 6.7): at least which ones we
+ * demoted. */
+static struct kernel_unit as_noted(const struct unit *u)
+{
+	return (struct kernel_unit){.resident = pack_backed(u), .huge = !u->broken};
+}
+
 static bool worth_healing(const struct unit *u, const struct kernel_unit *seen,
                           const struct heal_limits *limits)
 {
@@ -227,14 +234,15 @@ static struct unit *find_broken(struct filler *f, struct filler_zone *z, size_t 
 {
 	struct kernel_unit seen[SURVEY_UNITS];
 	struct unit *u = NULL;
+	bool surveyed = !kernel->survey(address_of(z, unit_at(z, index), 0), *n, seen);
 
-	if (kernel->survey(address_of(z, unit_at(z, index), 0), *n, seen))
-		return NULL;
 	pthread_mutex_lock(&f->lock);
 	for (size_t i = 0; !u && i < *n && index + i < z->top; i++) {
 		struct unit *at = unit_at(z, index + i);
 
-		if (at->state == UNIT_PART || at->state == UNIT_WHOLE)
+		if (!surveyed)
+			seen[i] = as_noted(at);
+		else if (at->state == UNIT_PART || at->state == UNIT_WHOLE)
 			note_survey(f, at, &seen[i]);
 		if (worth_healing(at, &seen[i], limits)) {
 			u = at;
@@ -292,7 +300,12 @@ enum heal_result filler_heal(struct filler *f, struct heal_walk *walk,
 		looked += n;
 		if (!u)
 			continue;
-		if (!surgery_collapse(&z->zone, address_of(z, u, 0), u->demoted))
+		char *p = address_of(z, u, 0);
+		if (!kernel->exclusive(p)) {
+			walk->shared++;
+			continue;
+		}
+		if (!surgery_collapse(&z->zone, p, u->demoted))
 			return HEAL_REFUSED;
 		note_healing(f, u);
 		walk->grown += UNIT_PAGES - seen.resident;

@@ -12,6 +12,8 @@ enum heal_result { HEAL_NONE, HEAL_DONE, HEAL_REFUSED };
 struct heal_walk {
 	size_t at;     /* the next unit */
 	size_t rounds; /* how often the walk came to the end */
+	size_t shared; /* units passed over because a child shares them: copying them would cost
+	                  memory */
 	size_t grown;  /* pages by which memory grew through healing */
 };
 

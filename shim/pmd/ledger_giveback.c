@@ -193,6 +193,18 @@ static bool worth_healing(uint64_t w, const struct kernel_unit *seen,
 	       seen->resident >= limits->full && UNIT_PAGES - seen->resident <= limits->growth;
 }
 
+/* As in giveback.c: all that is known before Linux 6.7. */
+static struct kernel_unit as_noted(const struct ledger *l, size_t unit)
+{
+	bool demoted = at_get(word_of(l, unit)) & LEDGER_DEMOTED;
+	uint32_t backed = demoted ? at_get(backed_of(l, unit)) : UINT32_MAX;
+
+	return (struct kernel_unit){
+		.resident = (unsigned)__builtin_popcount(backed) * (UNIT_PAGES / 32),
+		.huge = !demoted,
+	};
+}
+
 /* The first of n units that is worth healing; n if none is. */
 static size_t find_broken(struct ledger *l, size_t unit, size_t n, const struct heal_limits *limits,
                           struct kernel_unit *seen)
@@ -200,7 +212,8 @@ static size_t find_broken(struct ledger *l, size_t unit, size_t n, const struct 
 	size_t i = 0;
 
 	if (kernel->survey(unit_address(l, unit), n, seen))
-		return n;
+		for (size_t k = 0; k < n; k++)
+			seen[k] = as_noted(l, unit + k);
 	while (i < n && !worth_healing(at_acquire(word_of(l, unit + i)), &seen[i], limits))
 		i++;
 	return i;
@@ -225,6 +238,10 @@ enum heal_result ledger_heal(struct ledger *l, struct heal_walk *walk,
 		if (found == n)
 			continue;
 		unit += found;
+		if (!kernel->exclusive(unit_address(l, unit))) {
+			walk->shared++;
+			continue;
+		}
 		bool demoted = at_get(word_of(l, unit)) & LEDGER_DEMOTED;
 		if (!surgery_collapse(&l->zone, unit_address(l, unit), demoted))
 			return HEAL_REFUSED;

@@ -88,7 +88,9 @@ size_t bound_excess(uint64_t now, uint64_t delay, bool pressure)
 	stat_set(slack, slack << machine.grain_shift);
 	if (bound == SIZE_MAX)
 		return 0;
-	for (unsigned level = 0; level < LEVELS; level++, bound /= 2, delay *= 4) {
+	/* Where nothing is waited for, the one bound is all that is asked for. */
+	unsigned most = pressure || !delay ? 1 : LEVELS;
+	for (unsigned level = 0; level < most; level++, bound /= 2, delay *= 4) {
 		if (is_due(&levels[level], slack, bound, now, pressure ? 0 : delay))
 			excess = slack - bound / 2;
 	}

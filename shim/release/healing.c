@@ -27,6 +27,7 @@ enum {
 /* When units could not be healed yet, because a child shares them or memory is short, look again
  * after this. */
 #define LOOK_AGAIN (500 * MS)
+
 static struct {
 	struct heal_walk large, small[16];
 	size_t ledger;    /* which of the ledgers the walk is in; count: in the filler */
@@ -54,8 +55,22 @@ bool healing_pending(void)
 	return healing.pending && options.heal > 0 && zones_proven();
 }
 
+/* Units that were passed over in this round. */
+static bool any_shared(void)
+{
+	bool any = healing.large.shared > 0;
+
+	healing.large.shared = 0;
+	for (size_t i = 0; i < at_acquire(release_scope.ledger_count); i++) {
+		any |= healing.small[i].shared > 0;
+		healing.small[i].shared = 0;
+	}
+	return any;
+}
+
 static void end_round(void)
 {
+	healing.again |= any_shared();
 	healing.ledger = 0;
 	healing.pending = healing.again || healing.asked;
 	if (healing.again && !healing.asked)
@@ -96,9 +111,9 @@ static void count_up(uint64_t now)
 	healing.last = now;
 }
 
-static void learn(uint64_t took, enum heal_result result, uint64_t now)
+static void learn(uint64_t took, uint64_t processor_time, enum heal_result result, uint64_t now)
 {
-	healing.saved -= (int64_t)took;
+	healing.saved -= (int64_t)processor_time;
 	if (took > SLOW_NS || result == HEAL_REFUSED)
 		healing.backoff = healing.backoff ? healing.backoff * 2 : MS;
 	else if (took < QUICK_NS)
@@ -136,10 +151,11 @@ uint64_t healing_step(uint64_t now, size_t growth, uint64_t portion)
 	while (healing_pending() && now >= healing.not_before && healing.saved > 0 &&
 	       spent < portion) {
 		struct heal_limits limits = {FULL_ENOUGH, most - grown(), LOOK_AT};
+		uint64_t used = kernel->processor_time();
 		enum heal_result r = heal_one(&limits);
 		uint64_t end = kernel->now();
 
-		learn(end - now, r, end);
+		learn(end - now, kernel->processor_time() - used, r, end);
 		spent += end - now;
 		now = end;
 	}

@@ -120,15 +120,15 @@ static size_t smaller(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/* How much memory may grow by healing: not up to the bound, or it would be demoted again. */
+/* How much memory may grow by healing: not beyond what is tolerated for ever, or it would be
+ * demoted again; and not at all while memory is short. */
 static size_t room_to_heal(bool pressure)
 {
-	size_t bound = bound_pages(pressure), slack = release_slack_pages();
+	size_t most = bound_tolerated(), slack = release_slack_pages();
 
-	if (bound == SIZE_MAX)
+	if (most == SIZE_MAX)
 		return SIZE_MAX;
-	bound -= bound / 4;
-	return bound > slack ? bound - slack : 0;
+	return !pressure && most > slack ? most - slack : 0;
 }
 
 /* ---- from slow paths ---- */

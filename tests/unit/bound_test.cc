@@ -122,11 +122,11 @@ TEST_F(Bound, TightAndPressureHaveNoDelayAndAQuarter)
 {
 	slack(9 * MIB_PAGES);
 	EXPECT_EQ(excess(100 * delay), 0u);
-	EXPECT_EQ(excess(0, true), 7 * MIB_PAGES) << "half of it, for no time at all, too";
+	EXPECT_EQ(excess(0, true), 5 * MIB_PAGES) << "from 9 to half of 8, at once";
 	bound_reset();
 	EXPECT_EQ(excess(0), 0u);
 	options.release = RELEASE_TIGHT;
-	EXPECT_EQ(bound_excess(fake.clock, 0, false), 7 * MIB_PAGES);
+	EXPECT_EQ(bound_excess(fake.clock, 0, false), 5 * MIB_PAGES);
 }
 
 TEST_F(Bound, ForgottenInAChild)

@@ -52,6 +52,7 @@ struct kernel make_hooks()
 	k.address_limit = []() { return installed->address_limit; };
 	k.pressure = []() { return installed->short_of_memory.load(); };
 	k.now = []() { return installed->clock.load(); };
+	k.processor_time = k.now;
 	return k;
 }
 

@@ -850,7 +850,7 @@ TEST_F(FillerHeal, WhatTheKernelRefuses)
 	take_and_write(400, INSIDE);
 	drop(a);
 	EXPECT_GT(filler_demote(f(), 8), 0u);
-	for (fake::Call call : {fake::COLLAPSE, fake::SURVEY, fake::ADVISE_HUGE}) {
+	for (fake::Call call : {fake::COLLAPSE, fake::ADVISE_HUGE}) {
 		fake.fail_always(call, EAGAIN);
 		for (int i = 0; i < 4; i++)
 			EXPECT_NE(heal(), HEAL_DONE);
@@ -863,6 +863,20 @@ TEST_F(FillerHeal, WhatTheKernelRefuses)
 	limits.growth = 50;
 	for (int i = 0; i < 4; i++)
 		EXPECT_EQ(heal(), HEAL_NONE) << "memory would grow by too much";
+}
+
+TEST_F(FillerHeal, OnKernelsThatDoNotSay)
+{
+	char *a = take_and_write(100);
+
+	take_and_write(400, INSIDE);
+	drop(a);
+	EXPECT_GT(filler_demote(f(), 8), 0u);
+	fake.fail_always(fake::SURVEY, ENOTTY);
+	EXPECT_EQ(heal(), HEAL_DONE) << "what was demoted is known all the same";
+	EXPECT_TRUE(fake.huge(unit(0)));
+	EXPECT_EQ(filler->demoted_units, 0u);
+	EXPECT_TRUE(consistent());
 }
 
 // ---- random operations ----

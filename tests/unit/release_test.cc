@@ -354,6 +354,9 @@ struct Life {
 		r.fake.short_of_memory = true;
 		r.run(SECOND);
 		release_everything();
+		/* Memory is not short any more: healing may cost some again. */
+		options.release = RELEASE_BALANCED;
+		r.fake.short_of_memory = false;
 		healing_ask();
 		for (int i = 0; i < 3; i++)
 			r.run(10 * SECOND);
