@@ -6,7 +6,8 @@
  * What a cgroup is charged is the truth about memory: RSS does not show a huge page that was given
  * back in part only (K1).  The command finds the file that says it in UNSPLIT_CHARGED.
  *
- * Exit status: the command's; 1 if it was killed; 77 if there shall be a limit and no cgroup may be
+ * A command that hangs is ended after TIMEOUT seconds, so that the cgroup does not stay.  Exit
+ * status: the command's; 1 if it was killed; 77 if there shall be a limit and no cgroup may be
  * made here.  Without a limit the command then runs as it is, with no UNSPLIT_CHARGED.
  */
 #include <errno.h>
@@ -22,7 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { NOT_POSSIBLE = 77 };
+enum { NOT_POSSIBLE = 77, TIMEOUT = 95 };
 
 /* The two versions of the interface. */
 struct version {
@@ -108,6 +109,7 @@ static void become(char **command)
 		perror("cgroup.procs");
 		_exit(2);
 	}
+	alarm(TIMEOUT); /* outlives exec */
 	execvp(command[0], command);
 	perror(command[0]);
 	_exit(127);
@@ -124,8 +126,7 @@ static int run(char **command)
 		;
 	if (WIFEXITED(status))
 		return WEXITSTATUS(status);
-	fprintf(stderr, "%s was killed by signal %d%s\n", command[0], WTERMSIG(status),
-	        WTERMSIG(status) == SIGKILL ? ": out of memory?" : "");
+	fprintf(stderr, "%s was ended by a signal: %s\n", command[0], strsignal(WTERMSIG(status)));
 	return 1;
 }
 

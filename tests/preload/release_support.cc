@@ -159,9 +159,9 @@ void Population::drop(Part &part, Object &object)
 	object.data = nullptr;
 }
 
-void Population::refill(Part &part)
+void Population::refill(Part &part, unsigned percent)
 {
-	size_t full = shape_.bytes / shape_.threads;
+	size_t full = shape_.bytes / shape_.threads / 100 * percent;
 
 	for (size_t i = 0; i < part.objects.size() && part.bytes < full; i++)
 		if (!part.objects[i].data)
@@ -185,29 +185,25 @@ void Population::empty(Part &part, unsigned percent)
 	}
 }
 
-/* Half of what it looks at is written anew, half of that elsewhere. */
+/* Half of what it looks at is written anew. */
 void Population::use(Part &part)
 {
 	for (unsigned i = 0; i < 100; i++) {
 		Object &object = part.objects[part.random.below(part.objects.size())];
-		unsigned chance = static_cast<unsigned>(part.random.below(4));
 
 		if (!object.data)
 			continue;
 		verify(part, object);
-		if (chance == 0) {
-			drop(part, object);
-			make(part, object);
-		} else if (chance == 1) {
+		if (part.random.below(2)) {
 			object.seed++;
 			support::fill(object.data, object.size, object.seed);
 		}
 	}
 }
 
-void Population::grow()
+void Population::grow(unsigned percent)
 {
-	in_parallel([this](Part &part) { refill(part); });
+	in_parallel([this, percent](Part &part) { refill(part, percent); });
 }
 
 void Population::drain(unsigned percent)
@@ -234,8 +230,11 @@ bool Population::busy_until(const std::function<bool()> &condition, unsigned sec
 	});
 
 	in_parallel([this, &done](Part &part) {
-		while (!done)
+		while (!done) {
 			use(part);
+			/* On few processors healing, too, must have its turn. */
+			usleep(1000);
+		}
 	});
 	watcher.join();
 	return met;

@@ -10,6 +10,7 @@
 #include "support.h"
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <thread>
@@ -46,14 +47,16 @@ bool keeps();
 
 /* Ask every 50 ms; false if it did not become true in so many seconds: far more than it should
  * take on a busy machine. */
-template <typename Condition> bool wait_until(Condition &&condition, unsigned seconds = 60)
+template <typename Condition> bool wait_until(Condition &&condition, unsigned seconds = 40)
 {
-	for (unsigned i = 0; i < seconds * 20; i++) {
+	using Clock = std::chrono::steady_clock;
+
+	for (auto end = Clock::now() + std::chrono::seconds(seconds); Clock::now() < end;) {
 		if (condition())
 			return true;
 		usleep(50000);
 	}
-	return false;
+	return condition();
 }
 
 /* ---- a heap whose contents are known ---- */
@@ -78,12 +81,12 @@ class Population
 	explicit Population(const Shape &shape);
 	~Population();
 
-	void grow();                  /* until it is full again */
-	void drain(unsigned percent); /* free so much of it at random */
-	void check();                 /* all contents */
-	/* All threads read, write and replace objects until the condition is met; false if it was
+	void grow(unsigned percent = 100); /* until it is so full again */
+	void drain(unsigned percent);      /* free so much of it at random */
+	void check();                      /* all contents */
+	/* All threads read and write objects until the condition is met; false if it was
 	 * not met in time. */
-	bool busy_until(const std::function<bool()> &condition, unsigned seconds = 60);
+	bool busy_until(const std::function<bool()> &condition, unsigned seconds = 40);
 
 	/* Objects that were found damaged, ever. */
 	size_t damaged() const;
@@ -115,7 +118,7 @@ class Population
 	void make(Part &part, Object &object);
 	void drop(Part &part, Object &object);
 	static void verify(Part &part, const Object &object);
-	void refill(Part &part);
+	void refill(Part &part, unsigned percent);
 	void empty(Part &part, unsigned percent);
 	void use(Part &part);
 

@@ -26,7 +26,7 @@ constexpr Shape mixed_threads = {8, full, 18, 1};
 /* Up to 4 KiB: mimalloc gives back 64 KiB at a time, in which one survivor in ten leaves nothing
  * free; so neighbours go together. */
 constexpr Shape small = {1, full, 12, 20000};
-constexpr Shape small_threads = {8, full, 12, 3000};
+constexpr Shape small_threads = {8, full, 12, 20000};
 
 bool nearly_all_is_huge()
 {
@@ -46,7 +46,8 @@ std::string figures(const Population &heap)
 	       std::to_string(statistic("slack") / MiB) + ", retained " +
 	       std::to_string(statistic("retained") / MiB) + ", demoted units " +
 	       std::to_string(statistic("demoted_units")) + ", healed " +
-	       std::to_string(statistic("healed_units")) + ", coverage " +
+	       std::to_string(statistic("healed_units")) + ", refused " +
+	       std::to_string(statistic("heal_failures")) + ", coverage " +
 	       std::to_string(coverage());
 }
 
@@ -124,6 +125,37 @@ TEST_F(Idle, ProcessGivesBack)
 		<< figures(heap);
 }
 
+size_t threads_of_this_process()
+{
+	std::string stat = support::first_line("/proc/self/stat");
+	size_t at = stat.rfind(')');
+
+	/* Field 20; the second is the name, in parentheses. */
+	for (int field = 2; field < 20; field++)
+		at = stat.find(' ', at + 1);
+	return strtoul(stat.c_str() + at, nullptr, 10);
+}
+
+/* The keeper goes when nothing is left to wait for, and comes again when there is. */
+class Keeper : public NoSplit, public testing::WithParamInterface<Shape>
+{
+};
+
+TEST_P(Keeper, ComesAgainToHeal)
+{
+	Population heap(GetParam());
+
+	heap.drain(90);
+	EXPECT_TRUE(wait_until(is_given_back(heap))) << figures(heap);
+	EXPECT_TRUE(wait_until([] { return threads_of_this_process() == 1; })) << figures(heap);
+	heap.grow();
+	EXPECT_TRUE(heap.busy_until(nearly_all_is_huge)) << figures(heap);
+	heap.check();
+	EXPECT_EQ(heap.damaged(), 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Release, Keeper, testing::Values(mixed, small));
+
 /* With background:off there is no thread: the calls themselves do the work. */
 using Calls = NoSplit;
 
@@ -137,17 +169,6 @@ void call_a_little()
 		for (void *p : blocks)
 			free(p);
 	}
-}
-
-size_t threads_of_this_process()
-{
-	std::string stat = support::first_line("/proc/self/stat");
-	size_t at = stat.rfind(')');
-
-	/* Field 20; the second is the name, in parentheses. */
-	for (int field = 2; field < 20; field++)
-		at = stat.find(' ', at + 1);
-	return strtoul(stat.c_str() + at, nullptr, 10);
 }
 
 TEST_F(Calls, GiveBackAndHeal)
