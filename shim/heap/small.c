@@ -49,18 +49,24 @@ static int fail(int error)
 	return -1;
 }
 
+/* We are inside mimalloc, where no thread can be created: if the keeper is wanted, this thread's
+ * next call sees to it. */
+static void tick(void)
+{
+	release_tick();
+	if (release_wants_keeper() && !keeper_running())
+		thread_recall();
+}
+
 static int on_madvise(void *addr, size_t bytes, int advice)
 {
 	struct ledger *l = ledger_of(addr);
 
-	if (l && (advice == MADV_DONTNEED || advice == MADV_FREE)) {
-		ledger_give(l, addr, bytes);
-		release_tick();
-		if (release_wants_keeper() && !keeper_running())
-			thread_recall();
-		return 0;
-	}
-	return libc_madvise(addr, bytes, advice);
+	if (!l || (advice != MADV_DONTNEED && advice != MADV_FREE))
+		return libc_madvise(addr, bytes, advice);
+	ledger_give(l, addr, bytes);
+	tick();
+	return 0;
 }
 
 static int on_mprotect(void *addr, size_t bytes, int protection)
@@ -72,6 +78,7 @@ static int on_mprotect(void *addr, size_t bytes, int protection)
 	if (ledger_take(l, addr, bytes))
 		return fail(ENOMEM);
 	proof_check();
+	tick();
 	return 0;
 }
 

@@ -74,7 +74,9 @@ struct kernel {
 	/* Bytes of address space the process may have (RLIMIT_AS); SIZE_MAX if unlimited. */
 	size_t (*address_limit)(void);
 
-	/* Whether memory is short (kernel/pressure.h). */
+	/* Whether the memory cgroup is near its limit, and whether memory is short for that or
+	 * another reason (kernel/pressure.h). */
+	bool (*near_limit)(void);
 	bool (*pressure)(void);
 
 	/* Nanoseconds of a monotonic clock. */

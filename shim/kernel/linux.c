@@ -156,6 +156,7 @@ const struct kernel kernel_linux = {
 	.survey = scan_units,
 	.exclusive = scan_exclusive,
 	.address_limit = linux_address_limit,
+	.near_limit = kernel_near_limit,
 	.pressure = kernel_pressure,
 	.now = linux_now,
 	.processor_time = linux_processor_time,

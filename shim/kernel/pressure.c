@@ -115,9 +115,14 @@ static bool stalls(void)
 	return value && strtoul(value + strlen("avg10="), NULL, 10) >= PERCENT;
 }
 
-bool kernel_pressure(void)
+bool kernel_near_limit(void)
 {
 	if (!cgroup.known)
 		find_cgroup();
-	return (cgroup.present && near_limit()) || stalls();
+	return cgroup.present && near_limit();
+}
+
+bool kernel_pressure(void)
+{
+	return kernel_near_limit() || stalls();
 }

@@ -40,7 +40,9 @@ size_t bound_pages(bool pressure)
 		return SIZE_MAX;
 	if (pages < least)
 		pages = least;
-	return pressure || options.release == RELEASE_TIGHT ? pages / 4 : pages;
+	if (pressure)
+		return pages / 4;
+	return options.release == RELEASE_TIGHT ? pages / 2 : pages;
 }
 
 /* Whether slack has been beyond a level for long enough.  Once it has, it goes down to half of it,

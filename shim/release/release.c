@@ -217,6 +217,33 @@ static void note_pause(uint64_t begin)
 	stats_raise(&stats.longest_pause_ns, took);
 }
 
+/* Whether much more memory is held than when this was last true. */
+static bool grew_much(void)
+{
+	enum { MUCH = 8 }; /* units */
+	static size_t held_then;
+	size_t held = demand_now() + release_kept_units(), then = at_get(&held_then);
+
+	if (held >= then && held < then + MUCH)
+		return false;
+	at_set(&held_then, held);
+	return held > then;
+}
+
+/* A growing program may come to its cgroup's limit faster than the keeper looks: then it waits for
+ * what can be given back, rather than be killed. */
+static void heed_limit(uint64_t now)
+{
+	enum { MOST = 64 }; /* units demoted: 30 ms */
+
+	if (!kernel->near_limit())
+		return;
+	return_units(SIZE_MAX);
+	size_t excess = bound_excess(now, 0, true);
+	if (excess)
+		bound_demote(excess, MOST);
+}
+
 void release_tick(void)
 {
 	enum { EVERY = 16 };
@@ -224,14 +251,20 @@ void release_tick(void)
 	unsigned count = at_get(&calls) + 1;
 
 	at_set(&calls, count);
-	if (count % EVERY || keeper_running() || !try_work())
+	if (count % EVERY)
+		return;
+	bool grew = grew_much();
+	if ((keeper_running() && !grew) || !try_work())
 		return;
 	uint64_t begin = kernel->now();
+	if (grew)
+		heed_limit(begin);
 	if (grew_broken() || demoted_filled() || (!keeper_possible() && fork_breaks(begin)))
 		healing_ask();
 	if (keeper_possible() && (healing_pending() || worth_a_thread(release_kept_units())))
 		at_set(&wants_keeper, true);
-	work_in_caller(begin);
+	if (!keeper_running())
+		work_in_caller(begin);
 	end_work();
 	note_pause(begin);
 }
@@ -249,7 +282,7 @@ enum {
 };
 
 /* Of healing in one step. */
-#define PORTION (10 * MS)
+#define PORTION (5 * MS)
 
 /* Work that is due at once; true if there is more of it. */
 static bool give_back(uint64_t now, bool pressure)

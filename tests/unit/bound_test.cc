@@ -55,7 +55,7 @@ TEST_F(Bound, IsAShareOfWhatIsUsed)
 	EXPECT_EQ(bound_pages(false), LEAST);
 	options.bound = 20;
 	options.release = RELEASE_TIGHT;
-	EXPECT_EQ(bound_pages(false), 2000 * MIB_PAGES / 20);
+	EXPECT_EQ(bound_pages(false), 2000 * MIB_PAGES / 10);
 	options.release = RELEASE_KEEP;
 	EXPECT_EQ(bound_pages(false), SIZE_MAX);
 	EXPECT_EQ(bound_pages(true), SIZE_MAX) << "whole units only, whatever comes";
@@ -118,7 +118,7 @@ TEST_F(Bound, OnceDueItGoesDownToHalf)
 	check();
 }
 
-TEST_F(Bound, TightAndPressureHaveNoDelayAndAQuarter)
+TEST_F(Bound, TightAndPressureHaveNoDelayAndLess)
 {
 	slack(9 * MIB_PAGES);
 	EXPECT_EQ(excess(100 * delay), 0u);
@@ -126,7 +126,9 @@ TEST_F(Bound, TightAndPressureHaveNoDelayAndAQuarter)
 	bound_reset();
 	EXPECT_EQ(excess(0), 0u);
 	options.release = RELEASE_TIGHT;
-	EXPECT_EQ(bound_excess(fake.clock, 0, false), 5 * MIB_PAGES);
+	EXPECT_EQ(bound_excess(fake.clock, 0, false), 0u) << "half of 32 is tolerated";
+	slack(11 * MIB_PAGES);
+	EXPECT_EQ(bound_excess(fake.clock, 0, false), 12 * MIB_PAGES) << "from 20 to half of 16";
 }
 
 TEST_F(Bound, ForgottenInAChild)

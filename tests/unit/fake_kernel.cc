@@ -51,6 +51,7 @@ struct kernel make_hooks()
 	k.resident = [](void *addr, size_t bytes) { return installed->resident(addr, bytes); };
 	k.address_limit = []() { return installed->address_limit; };
 	k.pressure = []() { return installed->short_of_memory.load(); };
+	k.near_limit = k.pressure;
 	k.now = []() { return installed->clock.load(); };
 	k.processor_time = k.now;
 	return k;
