@@ -34,13 +34,13 @@ static struct {
 	const char *phases;
 	bool check, latency, text;
 } conf = {
-    .objects = 60000,
-    .min = 16,
-    .max = 256 << 10,
-    .replacements = 400000,
-    .threads = 1,
-    .seed = 1,
-    .phases = "grow,churn,drain,light",
+	.objects = 60000,
+	.min = 16,
+	.max = 256 << 10,
+	.replacements = 400000,
+	.threads = 1,
+	.seed = 1,
+	.phases = "grow,churn,drain,light",
 };
 
 struct object {
@@ -84,7 +84,7 @@ static uint64_t now_ns(void)
 static void sleep_until(uint64_t ns)
 {
 	struct timespec t = {.tv_sec = (time_t)(ns / 1000000000),
-			     .tv_nsec = (long)(ns % 1000000000)};
+	                     .tv_nsec = (long)(ns % 1000000000)};
 
 	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR)
 		;
@@ -146,7 +146,7 @@ static void pattern_check(const struct object *o)
 	if (!wrong && !memcmp(words + o->size / 8, &last, o->size % 8))
 		return;
 	fprintf(stderr, "churn: the contents of %p (%" PRIu32 " bytes) changed\n", o->data,
-		o->size);
+	        o->size);
 	_exit(3); /* no destructor shall run on a damaged heap */
 }
 
@@ -181,7 +181,7 @@ static void mailbox_send(struct worker *to, void *data)
 
 	letter->next = atomic_load_explicit(&to->mailbox, memory_order_relaxed);
 	while (!atomic_compare_exchange_weak_explicit(&to->mailbox, &letter->next, letter,
-						      memory_order_release, memory_order_relaxed))
+	                                              memory_order_release, memory_order_relaxed))
 		;
 }
 
@@ -305,9 +305,9 @@ static struct phase_kind {
 	phase_body *run;
 	double amount; /* if none is given */
 } kinds[] = {
-    {"grow", phase_grow, 0},	{"churn", phase_churn, 0}, {"drain", phase_drain, 90},
-    {"light", phase_light, 12}, {"idle", phase_idle, 12},  {"regrow", phase_grow, 0},
-    {"free", phase_free, 0},
+	{"grow", phase_grow, 0},    {"churn", phase_churn, 0}, {"drain", phase_drain, 90},
+	{"light", phase_light, 12}, {"idle", phase_idle, 12},  {"regrow", phase_grow, 0},
+	{"free", phase_free, 0},
 };
 
 struct phase {
@@ -352,7 +352,7 @@ static void *worker_main(void *arg)
 static struct object *map_objects(size_t count)
 {
 	void *table = mmap(NULL, (count + 1) * sizeof(struct object), PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (table == MAP_FAILED)
 		fatal("no memory for the table of objects");
@@ -439,8 +439,8 @@ static double mib(uint64_t bytes)
 
 static void print_text_header(void)
 {
-	puts(
-	    "           seconds  live MiB   rss MiB  huge %  charged    faults  deferred   splits");
+	puts("           seconds  live MiB   rss MiB  huge %  charged    faults  deferred   "
+	     "splits");
 }
 
 #define LATENCY_TEXT(name)                                                                         \
@@ -489,30 +489,32 @@ static void run_and_report(void)
 /* ---- the command line ---- */
 
 static const char usage[] =
-    "usage: churn [option...]\n"
-    "Keep many malloc'ed objects of very different sizes and replace them at random; after each\n"
-    "phase print one line of JSON. Run it under any allocator (LD_PRELOAD).\n"
-    "\n"
-    "  --objects N       how many are live at most [60000], split over the threads\n"
-    "  --min N, --max N  bytes of an object, log-uniform between them [16, 262144]\n"
-    "  --replacements N  of a churn phase [400000]\n"
-    "  --threads N       each owns its part of the objects [1]\n"
-    "  --remote F        this fraction of the frees is done by the next thread [0]\n"
-    "  --seed N          of the random numbers [1]\n"
-    "  --phases LIST     names with commas between [grow,churn,drain,light]:\n"
-    "                      grow, regrow  allocate all that are empty\n"
-    "                      churn[:N]     N replacements\n"
-    "                      drain[:P]     free P percent of all, at random [90]\n"
-    "                      light[:S]     S seconds of 20 small malloc/free every 10 ms [12]\n"
-    "                      idle[:S]      S seconds of nothing [12]\n"
-    "                      free          free all\n"
-    "  --check           verify contents before each free and after each phase\n"
-    "  --latency         time each malloc and free, and print quantiles\n"
-    "  --text            print a table instead of JSON\n"
-    "\n"
-    "huge and anonymous are of this process. charged is its memory cgroup's, page cache left\n"
-    "out, and the thp_ events are the machine's: for clean figures run it alone, in a cgroup of\n"
-    "its own (churn-compare does that).\n";
+	"usage: churn [option...]\n"
+	"Keep many malloc'ed objects of very different sizes and replace them at random; after "
+        "each\n"
+	"phase print one line of JSON. Run it under any allocator (LD_PRELOAD).\n"
+	"\n"
+	"  --objects N       how many are live at most [60000], split over the threads\n"
+	"  --min N, --max N  bytes of an object, log-uniform between them [16, 262144]\n"
+	"  --replacements N  of a churn phase [400000]\n"
+	"  --threads N       each owns its part of the objects [1]\n"
+	"  --remote F        this fraction of the frees is done by the next thread [0]\n"
+	"  --seed N          of the random numbers [1]\n"
+	"  --phases LIST     names with commas between [grow,churn,drain,light]:\n"
+	"                      grow, regrow  allocate all that are empty\n"
+	"                      churn[:N]     N replacements\n"
+	"                      drain[:P]     free P percent of all, at random [90]\n"
+	"                      light[:S]     S seconds of 20 small malloc/free every 10 ms [12]\n"
+	"                      idle[:S]      S seconds of nothing [12]\n"
+	"                      free          free all\n"
+	"  --check           verify contents before each free and after each phase\n"
+	"  --latency         time each malloc and free, and print quantiles\n"
+	"  --text            print a table instead of JSON\n"
+	"\n"
+	"huge and anonymous are of this process. charged is its memory cgroup's, page cache left\n"
+	"out, and the thp_ events are the machine's: for clean figures run it alone, in a cgroup "
+        "of\n"
+	"its own (churn-compare does that).\n";
 
 static void bad_usage(const char *what, const char *value)
 {
@@ -529,8 +531,8 @@ static uint64_t parse_number(const char *option, const char *value, uint64_t min
 	number = strtoull(value, &end, 10);
 	if (errno || end == value || *end || *value == '-' || number < min || number > max) {
 		fprintf(stderr,
-			"churn: --%s takes a number from %" PRIu64 " to %" PRIu64 ", not %s\n",
-			option, min, max, value);
+		        "churn: --%s takes a number from %" PRIu64 " to %" PRIu64 ", not %s\n",
+		        option, min, max, value);
 		exit(2);
 	}
 	return number;
@@ -568,7 +570,7 @@ static void parse_phase(char *word)
 		phase->amount = (double)conf.replacements;
 	if (amount)
 		phase->amount = parse_decimal("bad amount", amount,
-					      phase->kind->run == phase_drain ? 100 : 1e12);
+		                              phase->kind->run == phase_drain ? 100 : 1e12);
 }
 
 static void parse_phases(void)
@@ -592,31 +594,31 @@ static const struct {
 	uint64_t *value;
 	uint64_t min, max;
 } numbers[] = {
-    {"objects", &conf.objects, 1, 1u << 28},
-    /* A letter must fit into the smallest object. */
-    {"min", &conf.min, sizeof(struct letter), 1u << 30},
-    {"max", &conf.max, sizeof(struct letter), 1u << 30},
-    {"replacements", &conf.replacements, 0, 1ull << 40},
-    {"threads", &conf.threads, 1, MAX_THREADS},
-    {"seed", &conf.seed, 0, UINT64_MAX},
+	{"objects", &conf.objects, 1, 1u << 28},
+	/* A letter must fit into the smallest object. */
+	{"min", &conf.min, sizeof(struct letter), 1u << 30},
+	{"max", &conf.max, sizeof(struct letter), 1u << 30},
+	{"replacements", &conf.replacements, 0, 1ull << 40},
+	{"threads", &conf.threads, 1, MAX_THREADS},
+	{"seed", &conf.seed, 0, UINT64_MAX},
 };
 
 enum { OPTION_REMOTE = 256, OPTION_PHASES, OPTION_CHECK, OPTION_LATENCY, OPTION_TEXT, OPTION_HELP };
 
 static const struct option options[] = {
-    {"objects", required_argument, NULL, 0},
-    {"min", required_argument, NULL, 1},
-    {"max", required_argument, NULL, 2},
-    {"replacements", required_argument, NULL, 3},
-    {"threads", required_argument, NULL, 4},
-    {"seed", required_argument, NULL, 5},
-    {"remote", required_argument, NULL, OPTION_REMOTE},
-    {"phases", required_argument, NULL, OPTION_PHASES},
-    {"check", no_argument, NULL, OPTION_CHECK},
-    {"latency", no_argument, NULL, OPTION_LATENCY},
-    {"text", no_argument, NULL, OPTION_TEXT},
-    {"help", no_argument, NULL, OPTION_HELP},
-    {NULL, 0, NULL, 0},
+	{"objects", required_argument, NULL, 0},
+	{"min", required_argument, NULL, 1},
+	{"max", required_argument, NULL, 2},
+	{"replacements", required_argument, NULL, 3},
+	{"threads", required_argument, NULL, 4},
+	{"seed", required_argument, NULL, 5},
+	{"remote", required_argument, NULL, OPTION_REMOTE},
+	{"phases", required_argument, NULL, OPTION_PHASES},
+	{"check", no_argument, NULL, OPTION_CHECK},
+	{"latency", no_argument, NULL, OPTION_LATENCY},
+	{"text", no_argument, NULL, OPTION_TEXT},
+	{"help", no_argument, NULL, OPTION_HELP},
+	{NULL, 0, NULL, 0},
 };
 
 static void parse_option(int option)
@@ -644,7 +646,7 @@ static void parse_option(int option)
 		exit(2);
 	default:
 		*numbers[option].value = parse_number(numbers[option].name, optarg,
-						      numbers[option].min, numbers[option].max);
+		                                      numbers[option].min, numbers[option].max);
 	}
 }
 

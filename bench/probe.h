@@ -21,13 +21,13 @@
 	X(thp_collapse_alloc)
 
 struct probe {
-	uint64_t rss;	    /* bytes resident */
+	uint64_t rss;       /* bytes resident */
 	uint64_t anonymous; /* bytes of it that are anonymous memory */
-	uint64_t huge;	    /* bytes of that that PMD pages map */
+	uint64_t huge;      /* bytes of that that PMD pages map */
 	uint64_t faults;    /* minor faults since the start */
 	bool charged_known; /* the memory cgroup could be read */
 	uint64_t charged;   /* bytes charged to it, page cache not counted; unlike rss this shows
-			     * memory that only waits for a deferred split */
+	                     * memory that only waits for a deferred split */
 #define X(name) uint64_t name;
 	PROBE_EVENTS(X)
 #undef X

@@ -45,8 +45,8 @@ class Doctor : public testing::Test
 		std::string nine = std::to_string(order9), ten = std::to_string(order10);
 
 		tree.write("proc/buddyinfo", "Node 0, zone      DMA  1 0 0 0 0 0 0 0 1 0 0\n"
-					     "Node 0, zone   Normal  182 94 42 32 106 30 21 5 4 " +
-						 nine + " " + ten + "\n");
+		                             "Node 0, zone   Normal  182 94 42 32 106 30 21 5 4 " +
+		                                     nine + " " + ten + "\n");
 	}
 	Outcome doctor(const std::function<void()> &before = nullptr)
 	{
@@ -63,19 +63,19 @@ class Doctor : public testing::Test
 		EXPECT_EQ(o.err, "");
 	}
 	void expect_not_given(const std::string &line, const std::string &remedy,
-			      const std::function<void()> &before = nullptr)
+	                      const std::function<void()> &before = nullptr)
 	{
 		Outcome o = doctor(before);
 
 		EXPECT_EQ(o.status, 1) << o.out;
 		EXPECT_NE(flat(o.out).find("BAD " + line + " change: " + remedy), std::string::npos)
-		    << o.out;
+			<< o.out;
 		EXPECT_NE(flat(o.out).find("will NOT be given: " + line +
-					   ". The one thing to "
-					   "change: " +
-					   remedy),
-			  std::string::npos)
-		    << o.out;
+		                           ". The one thing to "
+		                           "change: " +
+		                           remedy),
+		          std::string::npos)
+			<< o.out;
 	}
 
 	Directory tree;
@@ -101,14 +101,14 @@ TEST_F(Doctor, NeedsAKernelWithHugePages)
 {
 	tree.remove(thp + "hpage_pmd_size");
 	expect_not_given("this kernel has no huge pages of the transparent kind",
-			 "boot a kernel that is built with CONFIG_TRANSPARENT_HUGEPAGE=y");
+	                 "boot a kernel that is built with CONFIG_TRANSPARENT_HUGEPAGE=y");
 }
 
 TEST_F(Doctor, NeedsHugePagesOfAReasonableSize)
 {
 	tree.write(thp + "hpage_pmd_size", "536870912\n");
 	expect_not_given("a huge page has 512 MiB here, too much for a heap",
-			 "boot a kernel with base pages of 4 KiB");
+	                 "boot a kernel with base pages of 4 KiB");
 }
 
 TEST_F(Doctor, Mode)
@@ -117,7 +117,7 @@ TEST_F(Doctor, Mode)
 	expect_given("enabled is \"always\": every big mapping gets huge pages");
 	tree.write(thp + "enabled", "always madvise [never]\n");
 	expect_not_given("/" + thp + "enabled is \"never\": no program gets huge pages",
-			 tee("madvise", thp + "enabled"));
+	                 tee("madvise", thp + "enabled"));
 	tree.remove(thp + "enabled");
 	expect_not_given("/" + thp + "enabled cannot be read", "mount sysfs on /sys");
 }
@@ -129,27 +129,27 @@ TEST_F(Doctor, ModeOfTheSize)
 
 	tree.write(knob, "always inherit madvise [never]\n");
 	expect_not_given("/" + knob + " is \"never\": no program gets huge pages",
-			 tee("madvise", knob));
+	                 tee("madvise", knob));
 	tree.write(thp + "enabled", "always madvise [never]\n");
 	tree.write(knob, "always inherit [madvise] never\n");
 	expect_given("/" + knob + " is \"madvise\"");
 	tree.write(knob, "always [inherit] madvise never\n");
 	expect_not_given("/" + thp + "enabled is \"never\": no program gets huge pages",
-			 tee("madvise", thp + "enabled"));
+	                 tee("madvise", thp + "enabled"));
 }
 
 TEST_F(Doctor, Defrag)
 {
 	for (const char *mode : {"[always] defer defer+madvise madvise never",
-				 "always defer [defer+madvise] madvise never"}) {
+	                         "always defer [defer+madvise] madvise never"}) {
 		tree.write(thp + "defrag", mode);
 		expect_given(": a page fault makes room for a huge page");
 	}
 	for (const char *mode : {"always [defer] defer+madvise madvise never",
-				 "always defer defer+madvise madvise [never]"}) {
+	                         "always defer defer+madvise madvise [never]"}) {
 		tree.write(thp + "defrag", mode);
 		expect_given("a page fault takes a huge page only if one is free change: " +
-			     tee("madvise", thp + "defrag"));
+		             tee("madvise", thp + "defrag"));
 	}
 }
 
@@ -169,7 +169,7 @@ TEST_F(Doctor, FreeBlocks)
 TEST_F(Doctor, Khugepaged)
 {
 	expect_given("ok khugepaged looks at 4096 pages every 10000 ms, and makes a unit huge that "
-		     "lacks at most 511 pages");
+	             "lacks at most 511 pages");
 	tree.write(thp + "khugepaged/defrag", "0\n");
 	expect_given("may stay there change: " + tee("1", thp + "khugepaged/defrag"));
 }
@@ -178,14 +178,14 @@ TEST_F(Doctor, Overcommit)
 {
 	tree.write("proc/sys/vm/overcommit_memory", "2\n");
 	tree.write("proc/meminfo",
-		   "MemTotal: 1 kB\nCommitLimit:  2097152 kB\nCommitted_AS: 1048576 "
-		   "kB\n");
+	           "MemTotal: 1 kB\nCommitLimit:  2097152 kB\nCommitted_AS: 1048576 "
+	           "kB\n");
 	expect_given(
-	    "warn overcommit_memory is 2: memory is counted when it is promised, and 1 GiB "
-	    "is left change: sudo sysctl vm.overcommit_memory=0");
+		"warn overcommit_memory is 2: memory is counted when it is promised, and 1 GiB "
+		"is left change: sudo sysctl vm.overcommit_memory=0");
 	tree.write("proc/meminfo", "CommitLimit: 1024 kB\nCommitted_AS: 2048 kB\n");
 	expect_not_given("overcommit_memory is 2, and only 0 bytes may still be promised",
-			 "sudo sysctl vm.overcommit_memory=0");
+	                 "sudo sysctl vm.overcommit_memory=0");
 }
 
 TEST_F(Doctor, CgroupVersion2)
@@ -200,11 +200,11 @@ TEST_F(Doctor, CgroupVersion2)
 	expect_given("ok the memory cgroup has 512 MiB left of 1 GiB");
 	tree.write(group + "memory.current", "1041235968\n");
 	expect_given("warn the memory cgroup has only 31 MiB left of 1 GiB change: raise the limit "
-		     "in /" +
-		     group + "memory.max");
+	             "in /" +
+	             group + "memory.max");
 	tree.write(group + "memory.current", "1073700000\n");
 	expect_not_given("the memory cgroup has 40.84 KiB left of 1 GiB: no room for a huge page",
-			 "raise the limit in /" + group + "memory.max");
+	                 "raise the limit in /" + group + "memory.max");
 	// Page cache that nobody uses gives way.
 	tree.write(group + "memory.stat", "anon 7\ninactive_file 536870912\nactive_file 5\n");
 	expect_given("ok the memory cgroup has 512 MiB left of 1 GiB");
@@ -218,7 +218,7 @@ TEST_F(Doctor, CgroupAboveLimitsToo)
 	tree.write("sys/fs/cgroup/a/memory.max", "3145728\n");
 	tree.write("sys/fs/cgroup/a/memory.current", "0\n");
 	expect_not_given("the memory cgroup has 3 MiB left of 3 MiB: no room for a huge page",
-			 "raise the limit in /sys/fs/cgroup/a/memory.max");
+	                 "raise the limit in /sys/fs/cgroup/a/memory.max");
 }
 
 TEST_F(Doctor, CgroupVersion1)
@@ -234,7 +234,7 @@ TEST_F(Doctor, CgroupVersion1)
 	expect_given("ok the memory cgroup has 128 MiB left of 256 MiB");
 	tree.write(group + "memory.usage_in_bytes", "268435456\n");
 	expect_not_given("the memory cgroup has 0 bytes left of 256 MiB: no room for a huge page",
-			 "raise the limit in /" + group + "memory.limit_in_bytes");
+	                 "raise the limit in /" + group + "memory.limit_in_bytes");
 	tree.write(group + "memory.stat", "inactive_file 0\ntotal_inactive_file 134217728\n");
 	expect_given("ok the memory cgroup has 128 MiB left of 256 MiB");
 }
@@ -246,12 +246,12 @@ TEST_F(Doctor, ProcessFlag)
 
 	EXPECT_EQ(o.status, 1);
 	EXPECT_NE(flat(o.out).find("BAD a parent has turned huge pages off for this process "
-				   "(PR_SET_THP_DISABLE)"),
-		  std::string::npos)
-	    << o.out;
+	                           "(PR_SET_THP_DISABLE)"),
+	          std::string::npos)
+		<< o.out;
 	EXPECT_NE(o.out.find("process " + std::to_string(getpid()) + ", \"cli_doctor_test\""),
-		  std::string::npos)
-	    << o.out;
+	          std::string::npos)
+		<< o.out;
 }
 
 // Does prctl() know the flag that leaves advised memory alone (K6)?
@@ -269,8 +269,8 @@ bool can_except_advised()
 TEST_F(Doctor, ProcessFlagThatExceptsAdvisedMemory)
 {
 	expect_given(can_except_advised() ? "ok a parent allows huge pages to who asks only"
-					  : "ok no parent has turned huge pages off",
-		     [] { prctl(PR_SET_THP_DISABLE, 1, 1 << 1, 0, 0); });
+	                                  : "ok no parent has turned huge pages off",
+	             [] { prctl(PR_SET_THP_DISABLE, 1, 1 << 1, 0, 0); });
 }
 
 void limit_address_space(rlim_t bytes)
@@ -283,17 +283,17 @@ void limit_address_space(rlim_t bytes)
 TEST_F(Doctor, AddressSpace)
 {
 	expect_given(
-	    "warn RLIMIT_AS limits the address space to 2 GiB; we reserve less then change: "
-	    "ulimit -v unlimited",
-	    [] { limit_address_space(rlim_t(2) << 30); });
+		"warn RLIMIT_AS limits the address space to 2 GiB; we reserve less then change: "
+		"ulimit -v unlimited",
+		[] { limit_address_space(rlim_t(2) << 30); });
 	Outcome o = doctor([] { limit_address_space(48 << 20); });
 
 	EXPECT_EQ(o.status, 1);
-	EXPECT_NE(
-	    flat(o.out).find("too little for aligned memory. The one thing to change: ulimit -v "
-			     "unlimited"),
-	    std::string::npos)
-	    << o.out;
+	EXPECT_NE(flat(o.out).find(
+			  "too little for aligned memory. The one thing to change: ulimit -v "
+			  "unlimited"),
+	          std::string::npos)
+		<< o.out;
 }
 
 // Of several faults the one that decides is named.
@@ -306,8 +306,8 @@ TEST_F(Doctor, NamesOneThing)
 
 	EXPECT_EQ(o.status, 1);
 	EXPECT_NE(o.out.find("The one thing to change: " + tee("madvise", thp + "enabled") + "\n"),
-		  std::string::npos)
-	    << o.out;
+	          std::string::npos)
+		<< o.out;
 }
 
 TEST_F(Doctor, LooksAtTheCommand)
@@ -318,7 +318,7 @@ TEST_F(Doctor, LooksAtTheCommand)
 	EXPECT_EQ(o.status, 1);
 	EXPECT_NE(flat(o.out).find("BAD " + program + " is statically linked"), std::string::npos);
 	EXPECT_NE(o.out.find("The one thing to change: use a dynamically linked build of it\n"),
-		  std::string::npos);
+	          std::string::npos);
 	o = unsplit({"doctor", "--root", tree.path(), "true"});
 	EXPECT_EQ(o.status, 0);
 	EXPECT_NE(o.out.find("ok    true can be preloaded into\n"), std::string::npos);
@@ -330,7 +330,7 @@ TEST_F(Doctor, RefusesWrongUsage)
 
 	EXPECT_EQ(o.status, 2);
 	EXPECT_EQ(o.err, "unsplit: doctor has no option \"--frob\"; \"unsplit help doctor\" tells "
-			 "more\n");
+	                 "more\n");
 	EXPECT_EQ(o.out, "");
 	o = unsplit({"doctor", "--", "no-such-program"});
 	EXPECT_EQ(o.status, 2);
@@ -345,8 +345,8 @@ bool on_huge_pages()
 	std::ifstream("/" + thp + "hpage_pmd_size") >> bytes;
 	if (!bytes)
 		return false;
-	char *base = static_cast<char *>(
-	    mmap(nullptr, 2 * bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	char *base = static_cast<char *>(mmap(nullptr, 2 * bytes, PROT_READ | PROT_WRITE,
+	                                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 	base += -reinterpret_cast<uintptr_t>(base) & (bytes - 1);
 	madvise(base, bytes, MADV_HUGEPAGE);
 	*base = 1;
@@ -376,10 +376,10 @@ bool really_given(const std::function<void()> &before)
 void refuse_madvise()
 {
 	struct sock_filter code[] = {
-	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 1),
-	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog filter = {4, code};
 
@@ -411,8 +411,8 @@ TEST_F(DoctorHere, TellsTheTruth)
 
 	EXPECT_NE(flat(o.out).find("ok kernel "), std::string::npos) << o.out;
 	EXPECT_EQ(o.out.find("tried it") != std::string::npos,
-		  o.out.find("BAD") == std::string::npos)
-	    << o.out;
+	          o.out.find("BAD") == std::string::npos)
+		<< o.out;
 }
 
 TEST_F(DoctorHere, TellsTheTruthWhereAParentTurnedHugePagesOff)
@@ -429,9 +429,9 @@ TEST_F(DoctorHere, TellsTheTruthWhereAdviceIsRefused)
 	// No setting explains it: only the trial finds out.
 	if (o.status == 1 && really_given([] {})) {
 		EXPECT_NE(
-		    flat(o.out).find("BAD tried it: of 4 MiB asked for, none is on huge pages"),
-		    std::string::npos)
-		    << o.out;
+			flat(o.out).find("BAD tried it: of 4 MiB asked for, none is on huge pages"),
+			std::string::npos)
+			<< o.out;
 	}
 }
 

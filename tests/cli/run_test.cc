@@ -50,7 +50,7 @@ std::string seen(const char *variable, Words options, const Environment &env = {
 {
 	options.insert(options.begin(), "run");
 	options.insert(options.end(),
-		       {"--", "/bin/sh", "-c", std::string("echo \"${") + variable + "-unset}\""});
+	               {"--", "/bin/sh", "-c", std::string("echo \"${") + variable + "-unset}\""});
 	Outcome o = unsplit(options, env);
 
 	EXPECT_EQ(o.status, 0);
@@ -63,22 +63,22 @@ TEST(RunDry, PrintsTheWholeCommandLine)
 	EXPECT_EQ(dry({"--", "ls", "-l"}), "env LD_PRELOAD=" + library() + " ls -l");
 	EXPECT_EQ(dry({"ls", "--delay=1s"}), "env LD_PRELOAD=" + library() + " ls --delay=1s");
 	EXPECT_EQ(dry({"--huge=off", "--delay=2s", "ls"}),
-		  "env LD_PRELOAD=" + library() + " UNSPLIT_CONF=huge:off,delay:2s ls");
+	          "env LD_PRELOAD=" + library() + " UNSPLIT_CONF=huge:off,delay:2s ls");
 }
 
 TEST(RunDry, QuotesForTheShell)
 {
 	EXPECT_EQ(dry({"--report=/tmp/a b.%p", "echo", "it's", "", "$HOME", "a=b,c:d@e%f+g"}),
-		  "env LD_PRELOAD=" + library() +
-		      " UNSPLIT_CONF='report:/tmp/a b.%p' echo 'it'\\''s' '' '$HOME' "
-		      "a=b,c:d@e%f+g");
+	          "env LD_PRELOAD=" + library() +
+	                  " UNSPLIT_CONF='report:/tmp/a b.%p' echo 'it'\\''s' '' '$HOME' "
+	                  "a=b,c:d@e%f+g");
 }
 
 // The printed line is not only pretty: a shell that runs it does what `run` would have done.
 TEST(RunDry, PrintsWhatAShellCanRun)
 {
 	std::string line = dry({"--report=/tmp/it's here", "--", "/bin/sh", "-c",
-				"echo \"$UNSPLIT_CONF|$LD_PRELOAD|$1\"", "sh", "a  'b'"});
+	                        "echo \"$UNSPLIT_CONF|$LD_PRELOAD|$1\"", "sh", "a  'b'"});
 	Outcome o = run_program("/bin/sh", {"-c", "UNSPLIT_CONF=; " + line});
 
 	EXPECT_EQ(o.out, "report:/tmp/it's here|" + library() + "|a  'b'\n");
@@ -105,7 +105,7 @@ TEST(Run, KeepsTheExitStatus)
 TEST(Run, PassesArgumentsAndOutputThrough)
 {
 	Outcome o = unsplit({"run", "--", "sh", "-c", "printf '<%s>' \"$@\"; echo e >&2", "sh",
-			     "a b", "", "--", "--huge=off"});
+	                     "a b", "", "--", "--huge=off"});
 
 	EXPECT_EQ(o.out, "<a b><><--><--huge=off>");
 	EXPECT_EQ(o.err, "e\n");
@@ -144,7 +144,7 @@ TEST(Run, SetsTheOptions)
 {
 	EXPECT_EQ(seen("UNSPLIT_CONF", {}), "unset");
 	EXPECT_EQ(seen("UNSPLIT_CONF", {"--huge-after=64K", "--release=tight"}),
-		  "huge_after:64K,release:tight");
+	          "huge_after:64K,release:tight");
 	EXPECT_EQ(seen("UNSPLIT_CONF", {"--strict"}), "strict:on");
 }
 
@@ -152,25 +152,25 @@ TEST(Run, AppendsToTheOptionsThatAreThere)
 {
 	EXPECT_EQ(seen("UNSPLIT_CONF", {}, {{"UNSPLIT_CONF", "delay:5"}}), "delay:5");
 	EXPECT_EQ(seen("UNSPLIT_CONF", {"--delay=7"}, {{"UNSPLIT_CONF", "delay:5,huge:off"}}),
-		  "delay:5,huge:off,delay:7");
+	          "delay:5,huge:off,delay:7");
 	EXPECT_EQ(seen("UNSPLIT_CONF", {"--delay=7"}, {{"UNSPLIT_CONF", ""}}), "delay:7");
 }
 
 TEST(Run, RefusesWrongOptions)
 {
 	expect_refused({"--huge_aftr=1M", "true"},
-		       "option \"huge_aftr\" is not known; did you mean \"huge_after\"?");
+	               "option \"huge_aftr\" is not known; did you mean \"huge_after\"?");
 	expect_refused({"--delay=12Q", "true"}, "option delay: \"12Q\" is not a time from 0 to "
-						"3600s, such as 100ms or 2s");
+	                                        "3600s, such as 100ms or 2s");
 	expect_refused({"--delay", "true"}, "option delay has no value, which would be a time from "
-					    "0 to 3600s, such as 100ms or 2s");
+	                                    "0 to 3600s, such as 100ms or 2s");
 	expect_refused({"--report=a,b", "true"},
-		       "option report: \"a,b\" is not a text of 1 to 255 bytes without a comma");
+	               "option report: \"a,b\" is not a text of 1 to 255 bytes without a comma");
 	expect_refused({"-x", "true"}, "option \"-x\" is not known; options start with \"--\"");
 	expect_refused({"--lib"},
-		       "option --lib has no value, which would be the path of a library");
+	               "option --lib has no value, which would be the path of a library");
 	expect_refused({"--lib=/no/where.so", "true"},
-		       "library \"/no/where.so\" cannot be read: No such file or directory");
+	               "library \"/no/where.so\" cannot be read: No such file or directory");
 	expect_refused({}, "run needs a command; \"unsplit help run\" tells more");
 	expect_refused({"--strict", "--"}, "run needs a command; \"unsplit help run\" tells more");
 }
@@ -178,7 +178,7 @@ TEST(Run, RefusesWrongOptions)
 TEST(RunPreload, KeepsWhatOthersPreload)
 {
 	EXPECT_EQ(dry({"ls"}, {{"LD_PRELOAD", "/lib/a.so:b.so  c.so:"}}),
-		  "env LD_PRELOAD=" + library() + ":/lib/a.so:b.so:c.so ls");
+	          "env LD_PRELOAD=" + library() + ":/lib/a.so:b.so:c.so ls");
 }
 
 TEST(RunPreload, IsThereOnlyOnce)
@@ -188,9 +188,9 @@ TEST(RunPreload, IsThereOnlyOnce)
 	EXPECT_EQ(dry({"ls"}, {{"LD_PRELOAD", library()}}), plain);
 	EXPECT_EQ(dry({"ls"}, {{"LD_PRELOAD", "/old/libunsplit.so.0 libunsplit.so"}}), plain);
 	EXPECT_EQ(dry({"ls"}, {{"LD_PRELOAD", "/a/libunsplitter/x.so:" + library()}}),
-		  "env LD_PRELOAD=" + library() + ":/a/libunsplitter/x.so ls");
+	          "env LD_PRELOAD=" + library() + ":/a/libunsplitter/x.so ls");
 	EXPECT_EQ(dry({"--lib=other.so", "ls"}, {{"LD_PRELOAD", "other.so"}}),
-		  "env LD_PRELOAD=other.so ls");
+	          "env LD_PRELOAD=other.so ls");
 }
 
 TEST(RunPreload, TakesTheLibraryThatIsNamed)
@@ -204,7 +204,7 @@ TEST(RunPreload, TakesTheLibraryThatIsNamed)
 	EXPECT_EQ(dry({"--lib=bare.so", "ls"}), "env LD_PRELOAD=bare.so ls");
 	// A relative path is made absolute: children may stand elsewhere.
 	EXPECT_EQ(unsplit({"run", "--dry-run", "--lib=./other.so", "ls"}, {}, there).out,
-		  "env LD_PRELOAD=" + other + " ls\n");
+	          "env LD_PRELOAD=" + other + " ls\n");
 }
 
 TEST(RunPreload, RefusesAPathThatLdPreloadCannotHold)
@@ -215,8 +215,8 @@ TEST(RunPreload, RefusesAPathThatLdPreloadCannotHold)
 		std::string path = d.write(name, "");
 
 		expect_refused({"--lib=" + path, "ls"},
-			       "library \"" + path +
-				   "\": LD_PRELOAD cannot hold a path with a blank or a colon");
+		               "library \"" + path +
+		                       "\": LD_PRELOAD cannot hold a path with a blank or a colon");
 	}
 }
 
@@ -282,7 +282,7 @@ TEST_F(RunObstacle, IsNotSeenInOrdinaryPrograms)
 TEST_F(RunObstacle, Static)
 {
 	const char *obstacle =
-	    "is statically linked: nothing can be preloaded into it; it runs as it is";
+		"is statically linked: nothing can be preloaded into it; it runs as it is";
 
 	expect_warning(program("static_program"), obstacle);
 	expect_warning(program("static_pie_program"), obstacle);
@@ -293,7 +293,7 @@ TEST_F(RunObstacle, StaticInterpreterOfAScript)
 	std::string script = d.write("script", "#! " + program("static_program") + " x\n", 0755);
 
 	expect_warning(script,
-		       "is statically linked: nothing can be preloaded into it; it runs as it is");
+	               "is statically linked: nothing can be preloaded into it; it runs as it is");
 	EXPECT_EQ(unsplit({"run", "--dry-run", d.write("fine", "#!/bin/sh\n", 0755)}).err, "");
 	std::string endless = d.path("endless");
 	d.write("endless", "#!" + endless + "\n", 0755);
@@ -303,8 +303,8 @@ TEST_F(RunObstacle, StaticInterpreterOfAScript)
 TEST_F(RunObstacle, SetUserId)
 {
 	const char *obstacle =
-	    "is set-user-ID or set-group-ID: the loader ignores LD_PRELOAD there; "
-	    "it runs as it is";
+		"is set-user-ID or set-group-ID: the loader ignores LD_PRELOAD there; "
+		"it runs as it is";
 
 	if (getuid() != 0) {
 		expect_warning("/bin/su", obstacle, false);
@@ -325,9 +325,9 @@ TEST_F(RunObstacle, SetUserId)
 TEST_F(RunObstacle, OtherWordSizeOrMachine)
 {
 	expect_warning(changed(EI_CLASS, ELFCLASS32),
-		       "is a 32-bit program: the library is 64-bit; it runs as it is", false);
+	               "is a 32-bit program: the library is 64-bit; it runs as it is", false);
 	expect_warning(changed(offsetof(Elf64_Ehdr, e_machine), EM_68K),
-		       "is built for another kind of processor; it runs as it is", false);
+	               "is built for another kind of processor; it runs as it is", false);
 }
 
 TEST_F(RunObstacle, SanitizerKeepsItsMalloc)
@@ -335,12 +335,12 @@ TEST_F(RunObstacle, SanitizerKeepsItsMalloc)
 	std::string path = program("sanitized_program");
 
 	expect_warning(path, "is built with a sanitizer, which must serve malloc itself; it runs "
-			     "without us");
+	                     "without us");
 	EXPECT_EQ(unsplit({"run", "--dry-run", path}).out, "env " + path + "\n");
 	EXPECT_EQ(unsplit({"run", "--dry-run", path}, {{"LD_PRELOAD", library() + ":x.so"}}).out,
-		  "env LD_PRELOAD=x.so " + path + "\n");
+	          "env LD_PRELOAD=x.so " + path + "\n");
 	EXPECT_EQ(unsplit({"run", "--dry-run", path}, {{"LD_PRELOAD", library()}}).out,
-		  "env -u LD_PRELOAD " + path + "\n");
+	          "env -u LD_PRELOAD " + path + "\n");
 }
 
 // Headers that point nowhere must not lead the look inside astray.

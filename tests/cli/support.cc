@@ -35,7 +35,7 @@ static std::string content(FILE *file)
 }
 
 [[noreturn]] static void become(const std::string &program, const Words &args,
-				const Environment &env, const std::function<void()> &before)
+                                const Environment &env, const std::function<void()> &before)
 {
 	std::vector<char *> argv = {const_cast<char *>(program.c_str())};
 
@@ -55,7 +55,7 @@ static std::string content(FILE *file)
 }
 
 Outcome run_program(const std::string &program, const Words &args, const Environment &env,
-		    const std::function<void()> &before)
+                    const std::function<void()> &before)
 {
 	FILE *out = tmpfile(), *err = tmpfile();
 	Outcome outcome;
@@ -111,7 +111,7 @@ std::string Directory::path(const std::string &file) const
 }
 
 std::string Directory::write(const std::string &file, const std::string &content,
-			     unsigned mode) const
+                             unsigned mode) const
 {
 	fs::path target = path(file);
 

@@ -23,10 +23,10 @@ std::string setting(const char *name);
 // Run `unsplit ARGS...`.  Neither LD_PRELOAD nor UNSPLIT_CONF are inherited from the test; `env` is
 // added.  `before` runs in the child, before exec.
 Outcome unsplit(const Words &args, const Environment &env = {},
-		const std::function<void()> &before = nullptr);
+                const std::function<void()> &before = nullptr);
 // The same with another copy of the command.
 Outcome run_program(const std::string &program, const Words &args, const Environment &env = {},
-		    const std::function<void()> &before = nullptr);
+                    const std::function<void()> &before = nullptr);
 
 // `text` with all runs of blanks and newlines as one blank: what it says, however it is wrapped.
 std::string flat(const std::string &text);
@@ -42,7 +42,7 @@ class Directory
 	std::string path(const std::string &file = "") const;
 	// Make a file, with the directories above it; returns its path.
 	std::string write(const std::string &file, const std::string &content,
-			  unsigned mode = 0644) const;
+	                  unsigned mode = 0644) const;
 	void remove(const std::string &file) const;
 
       private:

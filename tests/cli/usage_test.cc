@@ -61,9 +61,9 @@ TEST(Usage, RefusesUnknownSubcommands)
 	expect_refused({"rn"}, "subcommand \"rn\" is not known; did you mean \"run\"?");
 	expect_refused({"docter"}, "subcommand \"docter\" is not known; did you mean \"doctor\"?");
 	expect_refused({"help", "optoins"},
-		       "subcommand \"optoins\" is not known; did you mean \"options\"?");
+	               "subcommand \"optoins\" is not known; did you mean \"options\"?");
 	expect_refused({"frobnicate"},
-		       "subcommand \"frobnicate\" is not known; \"unsplit --help\" lists all");
+	               "subcommand \"frobnicate\" is not known; \"unsplit --help\" lists all");
 	expect_refused({"options", "huge"}, "options takes no argument \"huge\"");
 }
 
@@ -74,18 +74,18 @@ TEST(Usage, ListsEveryOptionWithValuesDefaultAndHelp)
 
 	EXPECT_EQ(o.status, 0);
 	for (const char *name : {
-#define NAME(name)		  "\n  " #name "\n",
-#define OPTION_BOOL(name, ...)	  NAME(name)
-#define OPTION_SIZE(name, ...)	  NAME(name)
+#define NAME(name)                "\n  " #name "\n",
+#define OPTION_BOOL(name, ...)    NAME(name)
+#define OPTION_SIZE(name, ...)    NAME(name)
 #define OPTION_PERCENT(name, ...) NAME(name)
-#define OPTION_MS(name, ...)	  NAME(name)
-#define OPTION_ENUM(name, ...)	  NAME(name)
-#define OPTION_TEXT(name, ...)	  NAME(name)
+#define OPTION_MS(name, ...)      NAME(name)
+#define OPTION_ENUM(name, ...)    NAME(name)
+#define OPTION_TEXT(name, ...)    NAME(name)
 #include "options.def"
 	     })
 		EXPECT_NE(("\n" + o.out).find(name), std::string::npos) << name;
 	EXPECT_NE(all.find("(a size from 0 to 1024G, such as 64K or 1M; default 1M)"),
-		  std::string::npos);
+	          std::string::npos);
 	EXPECT_NE(all.find("release how freed memory goes back"), std::string::npos);
 	EXPECT_NE(all.find("(keep, balanced or tight; default balanced)"), std::string::npos);
 	EXPECT_NE(run.out.find("\n  --huge_after\n"), std::string::npos);
@@ -94,7 +94,7 @@ TEST(Usage, ListsEveryOptionWithValuesDefaultAndHelp)
 TEST(Usage, FitsIntoEightyColumns)
 {
 	for (const Words &args : {Words{"--help"}, Words{"options"}, Words{"help", "run"},
-				  Words{"help", "doctor"}, Words{"help", "options"}}) {
+	                          Words{"help", "doctor"}, Words{"help", "options"}}) {
 		std::istringstream lines(unsplit(args).out);
 
 		for (std::string line; std::getline(lines, line);)
@@ -105,7 +105,7 @@ TEST(Usage, FitsIntoEightyColumns)
 TEST(Usage, FailsIfItsOutputIsLost)
 {
 	Outcome o =
-	    unsplit({"options"}, {}, [] { dup2(open("/dev/full", O_WRONLY), STDOUT_FILENO); });
+		unsplit({"options"}, {}, [] { dup2(open("/dev/full", O_WRONLY), STDOUT_FILENO); });
 
 	EXPECT_EQ(o.status, 1);
 	EXPECT_EQ(o.err, "unsplit: cannot write to standard output\n");

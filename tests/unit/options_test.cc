@@ -124,7 +124,7 @@ TEST_F(Options, BoolIsOnOrOff)
 	EXPECT_EQ(shown("strict"), "on");
 	for (const char *bad : {"", "1", "On", "onn", "o", "off|on", "|"})
 		EXPECT_EQ(complaint(std::string("huge:") + bad),
-			  std::string("option huge: \"") + bad + "\" is not on or off; using off");
+		          std::string("option huge: \"") + bad + "\" is not on or off; using off");
 }
 
 TEST_F(Options, SizeHasAnOptionalUnit)
@@ -134,15 +134,15 @@ TEST_F(Options, SizeHasAnOptionalUnit)
 		size_t bytes;
 		const char *shown;
 	} good[] = {
-	    {"0", 0, "0"},
-	    {"0K", 0, "0"},
-	    {"1000", 1000, "1000"},
-	    {"64K", 65536, "64K"},
-	    {"1024K", 1 << 20, "1M"},
-	    {"3M", 3 << 20, "3M"},
-	    {"1025K", 1025 << 10, "1025K"},
-	    {"2G", size_t(2) << 30, "2G"},
-	    {"1024G", size_t(1) << 40, "1024G"},
+		{"0", 0, "0"},
+		{"0K", 0, "0"},
+		{"1000", 1000, "1000"},
+		{"64K", 65536, "64K"},
+		{"1024K", 1 << 20, "1M"},
+		{"3M", 3 << 20, "3M"},
+		{"1025K", 1025 << 10, "1025K"},
+		{"2G", size_t(2) << 30, "2G"},
+		{"1024G", size_t(1) << 40, "1024G"},
 	};
 
 	for (const auto &g : good) {
@@ -155,13 +155,13 @@ TEST_F(Options, SizeHasAnOptionalUnit)
 TEST_F(Options, SizeRefusesEverythingElse)
 {
 	for (const char *bad : {"", "K", "12Q", "1.5M", "-1", "+1", "1 M", "0x10", "1MM", "1m",
-				"1025G", "99999999999999999999", "18446744073709551615G"})
+	                        "1025G", "99999999999999999999", "18446744073709551615G"})
 		EXPECT_EQ(complaint(std::string("huge_after:") + bad),
-			  std::string("option huge_after: \"") + bad +
-			      "\" is not a size from 0 to 1024G, such as 64K or 1M; using 1M");
+		          std::string("option huge_after: \"") + bad +
+		                  "\" is not a size from 0 to 1024G, such as 64K or 1M; using 1M");
 	EXPECT_EQ(complaint("small_max:1023"),
-		  "option small_max: \"1023\" is not a size from 1K to "
-		  "64K, such as 16K; using 16K");
+	          "option small_max: \"1023\" is not a size from 1K to "
+	          "64K, such as 16K; using 16K");
 	EXPECT_EQ(o.huge_after, 1u << 20);
 	EXPECT_EQ(o.small_max, 16u << 10);
 }
@@ -181,8 +181,8 @@ TEST_F(Options, MillisecondsHaveAnOptionalUnit)
 	EXPECT_EQ(shown("delay"), "0");
 	for (const char *bad : {"", "s", "1m", "1h", "1sec", "3601s", "3600001ms", "-5"})
 		EXPECT_EQ(complaint(std::string("delay:") + bad),
-			  std::string("option delay: \"") + bad +
-			      "\" is not a time from 0 to 3600s, such as 100ms or 2s; using 0");
+		          std::string("option delay: \"") + bad +
+		                  "\" is not a time from 0 to 3600s, such as 100ms or 2s; using 0");
 }
 
 TEST_F(Options, PercentHasAnOptionalSign)
@@ -209,8 +209,8 @@ TEST_F(Options, EnumIsOneOfItsWords)
 	EXPECT_EQ(shown("release"), "tight");
 	for (const char *bad : {"", "tigh", "tighter", "keep|balanced", "Keep"})
 		EXPECT_EQ(complaint(std::string("release:") + bad),
-			  std::string("option release: \"") + bad +
-			      "\" is not keep, balanced or tight; using tight");
+		          std::string("option release: \"") + bad +
+		                  "\" is not keep, balanced or tight; using tight");
 }
 
 TEST_F(Options, TextIsKeptAsItIs)
@@ -221,8 +221,8 @@ TEST_F(Options, TextIsKeptAsItIs)
 	EXPECT_FALSE(o.huge);
 	EXPECT_FALSE(option_parse(&row_of("report"), "with,comma", &o));
 	EXPECT_EQ(complaint("report:"),
-		  "option report: \"\" is not a text of 1 to 255 bytes without a "
-		  "comma; using /tmp/a b:c.%p.json");
+	          "option report: \"\" is not a text of 1 to 255 bytes without a "
+	          "comma; using /tmp/a b:c.%p.json");
 }
 
 TEST_F(Options, TextIsTakenWholeOrNotAtAll)
@@ -244,24 +244,24 @@ TEST_F(Options, TextIsTakenWholeOrNotAtAll)
 TEST_F(Options, UnknownNamesGetTheNearestOne)
 {
 	EXPECT_EQ(complaint("huge_aftr:1M"), "option \"huge_aftr\" is not known; did you mean "
-					     "\"huge_after\"? It is ignored.");
+	                                     "\"huge_after\"? It is ignored.");
 	EXPECT_EQ(complaint("relaese:keep"),
-		  "option \"relaese\" is not known; did you mean \"release\"? It is ignored.");
+	          "option \"relaese\" is not known; did you mean \"release\"? It is ignored.");
 	EXPECT_EQ(complaint("HUGE"), "option \"HUGE\" is not known; \"unsplit options\" lists all. "
-				     "It is ignored.");
+	                             "It is ignored.");
 	EXPECT_EQ(complaint(":on"),
-		  "option \"\" is not known; \"unsplit options\" lists all. It is ignored.");
+	          "option \"\" is not known; \"unsplit options\" lists all. It is ignored.");
 	EXPECT_EQ(complaint(std::string(300, 'z') + ":on"),
-		  "option \"" + std::string(60, 'z') +
-		      "...\" is not known; \"unsplit options\" lists all. It is ignored.");
+	          "option \"" + std::string(60, 'z') +
+	                  "...\" is not known; \"unsplit options\" lists all. It is ignored.");
 }
 
 TEST_F(Options, AMissingValueIsAMistake)
 {
 	EXPECT_EQ(complaint("huge"),
-		  "option huge has no value, which would be on or off; using on");
+	          "option huge has no value, which would be on or off; using on");
 	EXPECT_EQ(complaint("delay"), "option delay has no value, which would be a time from 0 to "
-				      "3600s, such as 100ms or 2s; using 1s");
+	                              "3600s, such as 100ms or 2s; using 1s");
 }
 
 TEST_F(Options, TheOthersStillTakeEffectAfterAMistake)
@@ -349,7 +349,7 @@ TEST(TypingDistance, CountsMistakes)
 	EXPECT_EQ(typing_distance("", "delay"), UINT_MAX);
 	EXPECT_EQ(typing_distance("", ""), 0u);
 	EXPECT_EQ(typing_distance(std::string(64, 'x').c_str(), std::string(64, 'x').c_str()),
-		  UINT_MAX);
+	          UINT_MAX);
 }
 
 class OptionsLoad : public testing::Test
@@ -380,8 +380,8 @@ TEST_F(OptionsLoad, SaysWhatIsWrongAndGoesOn)
 	options_load();
 	EXPECT_EQ(errno, EXDEV);
 	EXPECT_EQ(testing::internal::GetCapturedStderr(),
-		  "unsplit: option \"huge_aftr\" is not known; did you mean \"huge_after\"? It is "
-		  "ignored.\n");
+	          "unsplit: option \"huge_aftr\" is not known; did you mean \"huge_after\"? It is "
+	          "ignored.\n");
 	EXPECT_EQ(options.delay, 42u);
 }
 
@@ -392,11 +392,11 @@ using OptionsLoadDeathTest = OptionsLoad;
 TEST_F(OptionsLoadDeathTest, ReadsTheFirstEnvironmentWhereLibcHasNone)
 {
 	const char *args[] = {"", "--gtest_also_run_disabled_tests",
-			      "--gtest_filter=OptionsLoad.DISABLED_WithoutEnviron", nullptr};
+	                      "--gtest_filter=OptionsLoad.DISABLED_WithoutEnviron", nullptr};
 	const char *env[] = {"A=1", "UNSPLIT_CONF=delay:42", "Z=1", nullptr};
 
 	EXPECT_EXIT(execve("/proc/self/exe", const_cast<char **>(args), const_cast<char **>(env)),
-		    testing::ExitedWithCode(42), "");
+	            testing::ExitedWithCode(42), "");
 }
 
 TEST_F(OptionsLoad, DISABLED_WithoutEnviron)
@@ -411,7 +411,7 @@ TEST_F(OptionsLoadDeathTest, StrictMakesAMistakeFatal)
 {
 	setenv("UNSPLIT_CONF", "delay:soon,strict:on", 1);
 	EXPECT_EXIT(options_load(), testing::ExitedWithCode(2),
-		    "^unsplit: option delay: \"soon\" is not a time .*; using 1s\n$");
+	            "^unsplit: option delay: \"soon\" is not a time .*; using 1s\n$");
 }
 
 } // namespace

@@ -48,7 +48,7 @@ class Area
 		size_t unit = unit_size();
 		reserved_ = bytes + unit;
 		map_ = mmap(nullptr, reserved_, protection,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		EXPECT_NE(map_, MAP_FAILED);
 		auto start = reinterpret_cast<uintptr_t>(map_);
 		addr_ = reinterpret_cast<char *>((start + unit - 1) / unit * unit);

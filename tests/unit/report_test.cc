@@ -171,7 +171,7 @@ class Json
 		std::string text(start, at_);
 		size_t digits = text.find_first_not_of("0123456789.");
 		bool number = !text.empty() && digits == std::string::npos && text[0] != '.' &&
-			      text.back() != '.' && text.find('.') == text.rfind('.');
+		              text.back() != '.' && text.find('.') == text.rfind('.');
 		valid_ = valid_ && (number || text == "null");
 		return text;
 	}
@@ -199,7 +199,7 @@ class Report : public testing::Test
 		EXPECT_EQ(rmdir(dir_.c_str()), 0);
 	}
 	std::string written(const std::string &file, const struct report_range *ranges,
-			    size_t count)
+	                    size_t count)
 	{
 		std::string path = dir_ + file;
 
@@ -240,21 +240,21 @@ void sample(struct emitter *e)
 TEST(Emitter, Text)
 {
 	EXPECT_EQ(emitted(EMITTER_TEXT, sample),
-		  "The title\n"
-		  "  version                      1 of this format\n"
-		  "  command                python3\n"
-		  "\n"
-		  "Ranges\n"
-		  "  name                huge    coverage\n"
-		  "  small           1.52 GiB      33.3 %\n"
-		  "  large            0 bytes           -\n"
-		  "\n"
-		  "Counted\n"
-		  "  returned_units              17 units given back whole\n"
-		  "  retained                  1.50 KiB kept\n"
-		  "  peak                         -\n"
-		  "\n"
-		  "Nothing\n");
+	          "The title\n"
+	          "  version                      1 of this format\n"
+	          "  command                python3\n"
+	          "\n"
+	          "Ranges\n"
+	          "  name                huge    coverage\n"
+	          "  small           1.52 GiB      33.3 %\n"
+	          "  large            0 bytes           -\n"
+	          "\n"
+	          "Counted\n"
+	          "  returned_units              17 units given back whole\n"
+	          "  retained                  1.50 KiB kept\n"
+	          "  peak                         -\n"
+	          "\n"
+	          "Nothing\n");
 }
 
 TEST(Emitter, Json)
@@ -306,22 +306,22 @@ TEST(Emitter, StringsAreHarmless)
 	auto calls = [](struct emitter *e) { emitter_string(e, "s", "a\"\\\n\x1b\xc3", ""); };
 
 	EXPECT_EQ(emitted(EMITTER_JSON, calls),
-		  "{\n  \"s\": \"a\\\"\\\\\\u000a\\u001b\\u00c3\"\n}\n");
+	          "{\n  \"s\": \"a\\\"\\\\\\u000a\\u001b\\u00c3\"\n}\n");
 	EXPECT_EQ(emitted(EMITTER_TEXT, calls),
-		  "The title\n  s                       a\"\\??\xc3\n");
+	          "The title\n  s                       a\"\\??\xc3\n");
 }
 
 TEST(Emitter, SizesForPeople)
 {
 	const std::map<uint64_t, std::string> sizes = {
-	    {0, "0 bytes"},
-	    {1023, "1023 bytes"},
-	    {1024, "1.00 KiB"},
-	    {(1 << 20) - 1, "1023.99 KiB"},
-	    {1 << 20, "1.00 MiB"},
-	    {(1 << 20) + (1 << 19), "1.50 MiB"},
-	    {uint64_t{3} << 40, "3.00 TiB"},
-	    {UINT64_MAX, "15.99 EiB"},
+		{0, "0 bytes"},
+		{1023, "1023 bytes"},
+		{1024, "1.00 KiB"},
+		{(1 << 20) - 1, "1023.99 KiB"},
+		{1 << 20, "1.00 MiB"},
+		{(1 << 20) + (1 << 19), "1.50 MiB"},
+		{uint64_t{3} << 40, "3.00 TiB"},
+		{UINT64_MAX, "15.99 EiB"},
 	};
 
 	for (const auto &[bytes, shown] : sizes) {
@@ -343,7 +343,7 @@ TEST(Emitter, PercentIsCutOffAndNeverMoreThanTrue)
 	});
 
 	EXPECT_EQ(text, "{\n  \"none\": 0.0,\n  \"nearly\": 99.9,\n  \"all\": 100.0,\n"
-			"  \"more\": 150.0,\n  \"unknown\": null\n}\n");
+	                "  \"more\": 150.0,\n  \"unknown\": null\n}\n");
 }
 
 // Much more than the emitter's buffer and its row hold.
@@ -354,11 +354,11 @@ TEST(Emitter, LongOutputIsComplete)
 		keys += "  \"k\": " + std::to_string(i) + (i < 999 ? ",\n" : "\n");
 
 	EXPECT_EQ(emitted(EMITTER_JSON,
-			  [](struct emitter *e) {
+	                  [](struct emitter *e) {
 				  for (uint64_t i = 0; i < 1000; i++)
 					  emitter_number(e, "k", i, "", "");
 			  }),
-		  "{\n" + keys + "}\n");
+	          "{\n" + keys + "}\n");
 
 	std::string row = emitted(EMITTER_TEXT, [](struct emitter *e) {
 		emitter_open_table(e, "t", "T");
@@ -388,12 +388,12 @@ TEST(ReportPath, ReplacesThePid)
 {
 	std::string pid = std::to_string(getpid());
 	const std::map<std::string, std::string> paths = {
-	    {"", ""},
-	    {"/tmp/x.json", "/tmp/x.json"},
-	    {"%p", pid},
-	    {"%", "%"},
-	    {"%q%%p", "%q%" + pid},
-	    {"a-%p-%p.json", "a-" + pid + "-" + pid + ".json"},
+		{"", ""},
+		{"/tmp/x.json", "/tmp/x.json"},
+		{"%p", pid},
+		{"%", "%"},
+		{"%q%%p", "%q%" + pid},
+		{"a-%p-%p.json", "a-" + pid + "-" + pid + ".json"},
 	};
 	char buf[64];
 
@@ -420,7 +420,7 @@ TEST_F(Report, JsonHasEverything)
 	size_t page = page_size();
 	Area area(4 * page, PROT_READ | PROT_WRITE);
 	struct report_range ranges[] = {{"small", area.addr(), area.bytes()},
-					{"large", nullptr, 0}};
+	                                {"large", nullptr, 0}};
 	char command[16] = "";
 
 	prctl(PR_GET_NAME, command);
@@ -539,10 +539,10 @@ TEST_F(Report, AnOldFileIsReplaced)
 TEST_F(Report, NamesThePathThatCannotBeWritten)
 {
 	const std::map<std::string, int> paths = {
-	    {"/nonexistent-%p/r.json", ENOENT},
-	    {dir_, EISDIR},
-	    {"/dev/full", ENOSPC},
-	    {std::string(2000, 'x'), ENAMETOOLONG},
+		{"/nonexistent-%p/r.json", ENOENT},
+		{dir_, EISDIR},
+		{"/dev/full", ENOSPC},
+		{std::string(2000, 'x'), ENAMETOOLONG},
 	};
 
 	for (const auto &[path, error] : paths) {
@@ -552,7 +552,7 @@ TEST_F(Report, NamesThePathThatCannotBeWritten)
 			EXPECT_EQ(errno, EXDEV);
 		});
 		std::string expected = "unsplit: the report cannot be written to " + path + ": " +
-				       strerrordesc_np(error) + "\n";
+		                       strerrordesc_np(error) + "\n";
 		// say() cuts off what is longer than a line should be.
 		if (path.size() < 1000)
 			EXPECT_EQ(line, expected);
@@ -584,7 +584,7 @@ TEST(ReportDeathTest, WithoutPagemapScanTheRangesAreUnknown)
 
 		return set && contains(text, "smaps_rollup of the whole process") &&
 		       contains(text,
-				"  small           4.00 KiB           -           -           -\n");
+		                "  small           4.00 KiB           -           -           -\n");
 	};
 
 	EXPECT_EXIT(_exit(unknown() ? 0 : 1), testing::ExitedWithCode(0), "");

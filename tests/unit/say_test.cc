@@ -111,14 +111,14 @@ TEST(Say, EndsALineThatIsTooLongWithANewline)
 TEST(SayDeathTest, DieSaysWhyAndAborts)
 {
 	EXPECT_EXIT(die("block %u is broken", 7u), testing::KilledBySignal(SIGABRT),
-		    "^unsplit: block 7 is broken\n");
+	            "^unsplit: block 7 is broken\n");
 }
 
 TEST(SayDeathTest, MustNamesTheConditionAndThePlace)
 {
 	must(1 + 1 == 2);
 	EXPECT_EXIT(must(1 + 1 == 3), testing::KilledBySignal(SIGABRT),
-		    "^unsplit: internal error: .*say_test.cc:[0-9]+: 1 \\+ 1 == 3\n");
+	            "^unsplit: internal error: .*say_test.cc:[0-9]+: 1 \\+ 1 == 3\n");
 }
 
 } // namespace

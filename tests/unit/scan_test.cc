@@ -110,8 +110,8 @@ TEST(Scan, DoesNotCountTheZeroPages)
 		EXPECT_EQ(*const_cast<volatile char *>(area.addr()), 0);
 		auto page = reinterpret_cast<uintptr_t>(area.addr()) / page_size();
 		EXPECT_EQ(
-		    pread(fd, &entry, sizeof(entry), static_cast<off_t>(page * sizeof(entry))),
-		    static_cast<ssize_t>(sizeof(entry)));
+			pread(fd, &entry, sizeof(entry), static_cast<off_t>(page * sizeof(entry))),
+			static_cast<ssize_t>(sizeof(entry)));
 		EXPECT_EQ(entry >> 63, 1u) << "no page is mapped, so this test would prove nothing";
 		close(fd);
 		expect_scan(scan_of(area), 0, 0);

@@ -110,7 +110,7 @@ TEST_F(Sysfs, RefusesWhatIsNoChoice)
 TEST_F(Sysfs, FindsAField)
 {
 	const char *status = file("Name:\tx\nVmRSS:\t    1234 kB\nthp_split_page 5\n"
-				  "thp_split_pmd 6\nlast:7");
+	                          "thp_split_pmd 6\nlast:7");
 
 	EXPECT_TRUE(sysfs_field(status, "VmRSS", &value));
 	EXPECT_EQ(value, 1234u);
@@ -123,7 +123,7 @@ TEST_F(Sysfs, FindsAField)
 TEST_F(Sysfs, TakesWholeWordsAtTheStartOfALineOnly)
 {
 	const char *status = file("thp_split_pmd 6\nNode1 9\nName:\tx\nNumber 12 Name 8\nHuge "
-				  "99999999999999999999\nEmpty\nEnd");
+	                          "99999999999999999999\nEmpty\nEnd");
 
 	for (const char *key :
 	     {"thp_split_p", "split_pmd", "Node", "Name", "name", "Huge", "Empty", "End"})
