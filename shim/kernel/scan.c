@@ -50,19 +50,21 @@ _Static_assert(REGIONS <= 512 && sizeof(struct page_region[REGIONS]) <= 8192,
 /* What a scan calls for each region it finds. */
 typedef void (*region_visitor)(const struct page_region *region, void *arg);
 
-static int scan_pagemap(int fd, const void *addr, size_t bytes, region_visitor visit, void *arg)
+/* Visit the regions of pages that are there: those that are a zero page, or with `inverted`
+ * PAGE_IS_PFNZERO those that are not.  The zero pages are present, and the huge one is huge as well
+ * (K2), but no memory stands behind them. */
+static int scan_pagemap(int fd, const void *addr, size_t bytes, uint64_t inverted,
+                        region_visitor visit, void *arg)
 {
 	struct page_region regions[REGIONS];
 	uint64_t end = (uintptr_t)addr + bytes;
-	/* The zero pages are present, and the huge one is huge as well (K2), but no memory stands
-	 * behind them: they are left out. */
 	struct pm_scan_arg scan = {
 		.size = sizeof(scan),
 		.start = (uintptr_t)addr,
 		.end = end,
 		.vec = (uintptr_t)regions,
 		.vec_len = REGIONS,
-		.category_inverted = PAGE_IS_PFNZERO,
+		.category_inverted = inverted,
 		.category_mask = PAGE_IS_PRESENT | PAGE_IS_PFNZERO,
 		.return_mask = PAGE_IS_PRESENT | PAGE_IS_HUGE,
 	};
@@ -95,7 +97,7 @@ static int open_and_scan(const void *addr, size_t bytes, region_visitor visit, v
 
 	if (fd < 0)
 		return errno;
-	error = scan_pagemap(fd, addr, bytes, visit, arg);
+	error = scan_pagemap(fd, addr, bytes, PAGE_IS_PFNZERO, visit, arg);
 	syscall(SYS_close, fd);
 	return error;
 }
@@ -177,13 +179,15 @@ int scan_units(void *addr, size_t count, struct kernel_unit *units)
 	return error;
 }
 
-/* One word a page in /proc/self/pagemap: bit 63 says that it is present, bit 56 that nobody else
- * maps it. */
-static bool all_exclusive(int fd, uintptr_t addr, size_t pages)
+/* How many pages of a unit are present and not mapped by us alone, by one word a page in
+ * /proc/self/pagemap: bit 63 says that it is present, bit 56 that nobody else maps it.  SIZE_MAX if
+ * it cannot be read. */
+static size_t count_shared(int fd, uintptr_t addr, size_t pages)
 {
 	enum { AT_ONCE = 512 };
 	const uint64_t present = 1ull << 63, exclusive = 1ull << 56;
 	uint64_t words[AT_ONCE];
+	size_t shared = 0;
 
 	for (size_t at = 0; at < pages; at += AT_ONCE) {
 		size_t n = pages - at < AT_ONCE ? pages - at : AT_ONCE;
@@ -191,12 +195,27 @@ static bool all_exclusive(int fd, uintptr_t addr, size_t pages)
 
 		if (syscall(SYS_pread64, fd, words, n * sizeof(words[0]), where) !=
 		    (long)(n * sizeof(words[0])))
-			return false;
+			return SIZE_MAX;
 		for (size_t i = 0; i < n; i++)
-			if (words[i] & present && !(words[i] & exclusive))
-				return false;
+			shared += words[i] & present && !(words[i] & exclusive);
 	}
-	return true;
+	return shared;
+}
+
+static void count_pages(const struct page_region *region, void *arg)
+{
+	*(size_t *)arg += (region->end - region->start) / machine.page;
+}
+
+/* A split leaves the zero page where a subpage held only zeros (K1): shared by all, and no matter.
+ */
+static bool shares_zero_page_only(int fd, void *unit)
+{
+	size_t shared = count_shared(fd, (uintptr_t)unit, machine.unit / machine.page), zero = 0;
+
+	if (shared && shared != SIZE_MAX)
+		scan_pagemap(fd, unit, machine.unit, 0, count_pages, &zero);
+	return shared == zero;
 }
 
 bool scan_exclusive(void *unit)
@@ -206,7 +225,7 @@ bool scan_exclusive(void *unit)
 	bool result = false;
 
 	if (fd >= 0) {
-		result = all_exclusive(fd, (uintptr_t)unit, machine.unit / machine.page);
+		result = shares_zero_page_only(fd, unit);
 		syscall(SYS_close, fd);
 	}
 	errno = saved;

@@ -184,13 +184,16 @@ void ledger_unpin(struct ledger *l)
 
 enum { SURVEY_UNITS = 64 };
 
+/* Where mimalloc fills its units is not ours to steer, as it is in the filler: a sparse one may
+ * stay as it is.  So half as full is enough here, as long as memory may grow by the rest. */
 static bool worth_healing(uint64_t w, const struct kernel_unit *seen,
                           const struct heal_limits *limits)
 {
 	unsigned used = (unsigned)__builtin_popcountll(w & LEDGER_USED) * (UNIT_PAGES / 32);
+	unsigned full = limits->full / 2;
 
-	return !(w & LEDGER_BUSY) && !seen->huge && used >= limits->full &&
-	       seen->resident >= limits->full && UNIT_PAGES - seen->resident <= limits->growth;
+	return !(w & LEDGER_BUSY) && !seen->huge && used >= full && seen->resident >= full &&
+	       UNIT_PAGES - seen->resident <= limits->growth;
 }
 
 /* As in giveback.c: all that is known before Linux 6.7. */
