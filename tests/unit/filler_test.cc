@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "fake_kernel.h"
+#include "pace.h"
 #include "random.h"
 
 extern "C" {
@@ -1356,23 +1357,29 @@ TEST_F(FillerThreads, EverythingAtOnce)
 	TRACE_SEED();
 	std::vector<std::thread> threads;
 	std::atomic<bool> stop{false};
+	test::Pace pace;
 
 	for (size_t t = 0; t < THREADS; t++)
-		threads.emplace_back([this, t] {
+		threads.emplace_back([&, t] {
 			Random random(200 + t);
 
-			for (size_t i = 0; i < test::effort(40000) || !seen_all; i++)
+			for (size_t i = 0; i < test::effort(40000) || !seen_all; i++) {
 				step(random);
+				pace.work_done();
+			}
 		});
 	std::thread keeper([&] {
 		Random random(300);
 
-		while (!stop)
+		while (!stop) {
 			keep(random);
+			pace.wait_for_work();
+		}
 	});
 	for (std::thread &thread : threads)
 		thread.join();
 	stop = true;
+	pace.work_done();
 	keeper.join();
 	for (Extent e; get(&e);)
 		free_one(e);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "fake_kernel.h"
+#include "pace.h"
 #include "random.h"
 
 extern "C" {
@@ -581,13 +582,15 @@ class LedgerThreads : public Ledger
 				use(held.front(), 0);
 				held.pop_front();
 			}
+			pace.work_done();
 		}
 		for (size_t index : held)
 			use(index, 0);
 	}
 
 	std::atomic<bool> seen_all{false}; // what the keeper is there to do
-	std::vector<uint64_t> mine;        // each word touched by one thread only
+	test::Pace pace;
+	std::vector<uint64_t> mine; // each word touched by one thread only
 };
 
 TEST_F(LedgerThreads, TakeGiveAndReturnAtOnce)
@@ -613,11 +616,13 @@ TEST_F(LedgerThreads, TakeGiveAndReturnAtOnce)
 			else
 				returned += ledger_return(&ledger, random.spread(8));
 			seen_all = returned > 100 && demoted > 10;
+			pace.wait_for_work();
 		}
 	});
 	for (std::thread &thread : threads)
 		thread.join();
 	stop = true;
+	pace.work_done();
 	keeper.join();
 	check();
 	EXPECT_EQ(demand_now(), 0u);

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <thread>
 
+#include "pace.h"
 #include "random.h"
 #include "release_fixture.h"
 
@@ -693,6 +694,7 @@ TEST_F(Policy, ThreadsAndTheKeeperAtOnce)
 	constexpr size_t THREADS = 2;
 	std::vector<std::thread> threads;
 	std::atomic<size_t> running{THREADS};
+	test::Pace pace;
 	TRACE_SEED();
 
 	options.release = RELEASE_TIGHT;
@@ -725,15 +727,18 @@ TEST_F(Policy, ThreadsAndTheKeeperAtOnce)
 				release_tick();
 				if (random.one_in(2000))
 					release_all();
+				pace.work_done();
 			}
 			for (auto &e : mine)
 				drop(e.first);
 			running--;
+			pace.work_done();
 		});
 	while (running) {
 		step(20 * MS);
-		if (stats.demoted_units % 8 == 7)
+		if (stat_get(demoted_units) % 8 == 7)
 			fake.khugepaged();
+		pace.wait_for_work();
 	}
 	for (std::thread &thread : threads)
 		thread.join();
