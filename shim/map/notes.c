@@ -1,0 +1,161 @@
+#include "map/notes.h"
+
+#include <sys/mman.h> /* PROT_*, MAP_*: no call is made from here */
+
+#include "kernel/mapping.h"
+
+enum { MOST_BASE = 4096 };
+
+note_word *notes_root[NOTES_ROOT];
+static size_t mappings;
+static size_t base_units;
+
+/* Two threads may want the same leaf: the second one's is thrown away. */
+static note_word *make_leaf(note_word **root)
+{
+	const size_t bytes = NOTES_LEAF * sizeof(note_word);
+	note_word *none = NULL;
+	long made = kernel_map->mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+	                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (made < 0)
+		return NULL;
+	if (at_cas(root, &none, (note_word *)made))
+		return (note_word *)made;
+	kernel_map->munmap((void *)made, bytes);
+	return none;
+}
+
+static note_word *note_make(uintptr_t address)
+{
+	size_t unit = address >> machine.unit_shift;
+
+	if (unit / NOTES_LEAF >= NOTES_ROOT)
+		return NULL;
+	note_word **root = &notes_root[unit / NOTES_LEAF];
+	note_word *leaf = at_acquire(root);
+	if (!leaf)
+		leaf = make_leaf(root);
+	return leaf ? leaf + unit % NOTES_LEAF : NULL;
+}
+
+static uintptr_t unit_of(uintptr_t address)
+{
+	return address & -machine.unit;
+}
+
+uintptr_t note_pad(uintptr_t address)
+{
+	note_word pad = note_get(address) & NOTE_PAD;
+
+	return pad ? unit_of(address) + ((uintptr_t)pad << machine.grain_shift) : 0;
+}
+
+static void replace(note_word *word, note_word with)
+{
+	note_word old = at_swap(word, with);
+
+	if (old & NOTE_BASE)
+		at_sub(&base_units, 1);
+	if (old & NOTE_HEAD)
+		at_sub(&mappings, 1);
+	if (with & NOTE_HEAD)
+		at_add(&mappings, 1);
+}
+
+/* The next unit after `unit` that may have a word: whole leaves that do not exist are skipped. */
+static uintptr_t next_noted(uintptr_t unit)
+{
+	uintptr_t next = unit + machine.unit;
+
+	if (!note_at(next))
+		next = (next | (((uintptr_t)NOTES_LEAF << machine.unit_shift) - 1)) + 1;
+	return next;
+}
+
+void notes_forget(uintptr_t start, uintptr_t end)
+{
+	start = unit_of(start + machine.unit - 1);
+	end = unit_of(end);
+	for (uintptr_t unit = start; unit < end && unit >= start; unit = next_noted(unit))
+		if (note_get(unit))
+			replace(note_at(unit), 0);
+}
+
+static bool make_leaves(uintptr_t start, uintptr_t end)
+{
+	const uintptr_t leaf = (uintptr_t)NOTES_LEAF << machine.unit_shift;
+
+	for (uintptr_t at = start; at < end; at = (at & -leaf) + leaf)
+		if (!note_make(at))
+			return false;
+	return true;
+}
+
+bool notes_place(uintptr_t start, uintptr_t end, uintptr_t pad)
+{
+	note_word head = NOTE_HEAD;
+
+	start = unit_of(start + machine.unit - 1);
+	end = unit_of(end);
+	if (start >= end)
+		return true;
+	if (!make_leaves(start, end))
+		return false;
+	for (uintptr_t unit = start; unit < end; unit += machine.unit, head = 0)
+		replace(note_at(unit), NOTE_PLACED | head);
+	if (pad)
+		__atomic_fetch_or(note_at(pad),
+		                  (note_word)((pad - unit_of(pad)) >> machine.grain_shift),
+		                  __ATOMIC_RELEASE);
+	return true;
+}
+
+void note_forget_pad(uintptr_t address)
+{
+	note_word *word = note_at(address);
+
+	if (word)
+		__atomic_fetch_and(word, (note_word)~NOTE_PAD, __ATOMIC_RELEASE);
+}
+
+bool notes_base_room(void)
+{
+	return at_get(&base_units) < MOST_BASE;
+}
+
+bool note_set_base(uintptr_t address)
+{
+	note_word *word = note_at(address);
+
+	if (!word || __atomic_fetch_or(word, NOTE_BASE, __ATOMIC_ACQ_REL) & NOTE_BASE)
+		return false;
+	at_add(&base_units, 1);
+	return true;
+}
+
+bool note_clear_base(uintptr_t address)
+{
+	note_word *word = note_at(address);
+
+	if (!word || !(at_get(word) & NOTE_BASE) ||
+	    !(__atomic_fetch_and(word, (note_word)~NOTE_BASE, __ATOMIC_ACQ_REL) & NOTE_BASE))
+		return false;
+	at_sub(&base_units, 1);
+	return true;
+}
+
+size_t notes_mappings(void)
+{
+	return at_get(&mappings);
+}
+
+void notes_reset(void)
+{
+	for (size_t i = 0; i < NOTES_ROOT; i++) {
+		if (notes_root[i])
+			kernel_map->munmap(notes_root[i], NOTES_LEAF * sizeof(note_word));
+		notes_root[i] = NULL;
+	}
+	mappings = base_units = 0;
+}
