@@ -74,6 +74,10 @@ long map_madvise(void *addr, size_t bytes, int advice)
 	s.end = span_with_pad(s);
 	if (takes_memory(advice))
 		span_cut_for_good(s);
+	if (advice == MADV_HUGEPAGE || advice == MADV_NOHUGEPAGE) {
+		span_join(s);
+		notes_own(s.start, s.end);
+	}
 	long result = kernel_map->madvise(addr, span_bytes(s), advice);
 	if (!result && takes_memory(advice))
 		span_mend(s);

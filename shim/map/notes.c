@@ -82,6 +82,24 @@ void notes_forget(uintptr_t start, uintptr_t end)
 			replace(note_at(unit), 0);
 }
 
+void notes_disown(uintptr_t start, uintptr_t end)
+{
+	for (uintptr_t unit = unit_of(start); unit < end && unit >= unit_of(start);
+	     unit = next_noted(unit))
+		if (note_get(unit)) {
+			note_clear_base(unit);
+			__atomic_fetch_and(note_at(unit), NOTE_PAD | NOTE_HEAD, __ATOMIC_RELEASE);
+		}
+}
+
+void notes_own(uintptr_t start, uintptr_t end)
+{
+	for (uintptr_t unit = unit_of(start); unit < end && unit >= unit_of(start);
+	     unit = next_noted(unit))
+		if (note_get(unit) & NOTE_PLACED)
+			__atomic_fetch_or(note_at(unit), NOTE_OWN, __ATOMIC_RELEASE);
+}
+
 static bool make_leaves(uintptr_t start, uintptr_t end)
 {
 	const uintptr_t leaf = (uintptr_t)NOTES_LEAF << machine.unit_shift;

@@ -30,10 +30,12 @@
 typedef uint16_t note_word;
 
 #define NOTE_PLACED ((note_word)0x8000)
-#define NOTE_BASE   ((note_word)0x4000) /* the program gave up part: split, and advised NOHUGEPAGE \
-	                                 */
-#define NOTE_HEAD ((note_word)0x2000)   /* the first unit of a mapping, for counting */
-#define NOTE_PAD  ((note_word)0x03ff)   /* the grain at which the pad begins; 0: no pad */
+#define NOTE_BASE                                                                                  \
+	((note_word)0x4000)           /* the program gave up part: split, and advised NOHUGEPAGE   \
+	                               */
+#define NOTE_HEAD ((note_word)0x2000) /* the first unit of a mapping, for counting */
+#define NOTE_OWN  ((note_word)0x1000) /* the program advised it itself: no advice of ours */
+#define NOTE_PAD  ((note_word)0x03ff) /* the grain at which the pad begins; 0: no pad */
 
 /* A leaf holds the words of 8192 units (16 GiB of address space with units of 2 MiB). */
 enum { NOTES_LEAF = 1 << 13, NOTES_ROOT = 1 << 13 };
@@ -67,6 +69,11 @@ uintptr_t note_pad(uintptr_t address);
 bool notes_place(uintptr_t start, uintptr_t end, uintptr_t pad);
 /* Forget the whole units of [start, end). */
 void notes_forget(uintptr_t start, uintptr_t end);
+/* Something that we did not place lies in units of [start, end) now: forget that they were placed,
+ * but for their pads. */
+void notes_disown(uintptr_t start, uintptr_t end);
+/* The program advised units of [start, end) itself. */
+void notes_own(uintptr_t start, uintptr_t end);
 /* Forget the pad of the unit that holds this address. */
 void note_forget_pad(uintptr_t address);
 

@@ -92,8 +92,9 @@ static bool keep_on_base_pages(uintptr_t at)
 	uintptr_t unit = unit_start(at);
 	note_word note = note_get(at);
 
-	return !is_whole(at) && note & NOTE_PLACED && !(note & NOTE_BASE) && notes_base_room() &&
-	       !is_empty(unit) && !kernel_map->madvise((void *)unit, machine.unit, MADV_NOHUGEPAGE);
+	return !is_whole(at) && note & NOTE_PLACED && !(note & (NOTE_BASE | NOTE_OWN)) &&
+	       notes_base_room() && !is_empty(unit) &&
+	       !kernel_map->madvise((void *)unit, machine.unit, MADV_NOHUGEPAGE);
 }
 
 void span_cut_for_good(struct span s)
@@ -114,4 +115,9 @@ void span_mend(struct span s)
 	for (; unit < unit_start(s.end); unit += machine.unit)
 		if (note_clear_base(unit))
 			kernel_map->madvise((void *)unit, machine.unit, MADV_HUGEPAGE);
+}
+
+void span_join(struct span s)
+{
+	span_mend((struct span){unit_start(s.start), unit_start(s.end + machine.unit - 1)});
 }

@@ -51,5 +51,8 @@ void span_cut(struct span s);
 void span_cut_for_good(struct span s);
 /* Whole units of the range that were split so, and are now empty, may be huge again. */
 void span_mend(struct span s);
+/* The program is about to treat the range as one mapping: our advice for units that were split must
+ * not have made it several. */
+void span_join(struct span s);
 
 #endif

@@ -156,16 +156,16 @@ static bool is_anonymous(int flags)
 	return flags & MAP_ANONYMOUS && !(flags & other);
 }
 
-static bool any_placed(struct span s)
+static bool is_advised(uintptr_t address)
 {
-	return note_get(s.start) & NOTE_PLACED || note_get(s.end - 1) & NOTE_PLACED;
+	return (note_get(address) & (NOTE_PLACED | NOTE_OWN)) == NOTE_PLACED;
 }
 
 /* A program that commits or gives up part of what it reserved: memory of the same kind, so it gets
  * the same advice, and the kernel can merge it with its neighbours. */
 static long map_over(struct span s, int protection, int flags, int fd, long offset)
 {
-	bool same = is_anonymous(flags) && any_placed(s);
+	bool same = is_anonymous(flags) && (is_advised(s.start) || is_advised(s.end - 1));
 	int populated = same ? flags & MAP_POPULATE : 0;
 
 	if (flags & MAP_FIXED) {
@@ -188,21 +188,31 @@ static long map_over(struct span s, int protection, int flags, int fd, long offs
 	return result;
 }
 
+/* The kernel chose the place.  If we noted something there, it is out of date. */
+long not_placed(long result, size_t bytes)
+{
+	struct span s;
+
+	if (result >= 0 && span_of(&s, (void *)result, bytes) && span_noted(s))
+		notes_disown(s.start, s.end);
+	return result;
+}
+
 long map_mmap(void *addr, size_t bytes, int protection, int flags, int fd, long offset)
 {
 	struct span s;
 	long result = -1;
 
 	if (map_active && flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) {
-		if (span_of(&s, addr, bytes) && span_noted(s)) {
-			span_without_pads(s);
-			return map_over(s, protection, flags, fd, offset);
-		}
-	} else if (map_active && !(offset & (long)(machine.page - 1)) &&
-	           is_ours_to_place(addr, bytes, protection, flags)) {
-		result = place(bytes, protection, flags);
+		if (!span_of(&s, addr, bytes) || !span_noted(s))
+			return kernel_map->mmap(addr, bytes, protection, flags, fd, offset);
+		span_without_pads(s);
+		return map_over(s, protection, flags, fd, offset);
 	}
+	if (map_active && !(offset & (long)(machine.page - 1)) &&
+	    is_ours_to_place(addr, bytes, protection, flags))
+		result = place(bytes, protection, flags);
 	if (result >= 0)
 		return result;
-	return kernel_map->mmap(addr, bytes, protection, flags, fd, offset);
+	return not_placed(kernel_map->mmap(addr, bytes, protection, flags, fd, offset), bytes);
 }

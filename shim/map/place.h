@@ -24,4 +24,7 @@ uintptr_t reserve_place(size_t bytes, size_t offset, int flags);
  * s.end. */
 void placed(struct span s, uintptr_t end);
 
+/* To be told of what the kernel mapped where it chose; returns `result`. */
+long not_placed(long result, size_t bytes);
+
 #endif

@@ -14,9 +14,39 @@
 #define MADV_COLLAPSE 25
 #endif
 
+enum { RESERVE = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE };
+
+/* Note memory that moved or grew.  Its advice went with it. */
+static void note_moved(struct span s, uintptr_t end, bool own)
+{
+	if (!notes_place(s.start, s.end, end == s.end ? 0 : end) && end != s.end)
+		kernel_map->munmap((void *)end, s.end - end);
+	if (own)
+		notes_own(s.start, s.end);
+}
+
+static bool is_own(struct span s)
+{
+	return note_get(s.start) & NOTE_OWN;
+}
+
 static long remap(struct span from, size_t bytes, int flags, uintptr_t to)
 {
 	return kernel_map->mremap((void *)from.start, span_bytes(from), bytes, flags, (void *)to);
+}
+
+/* To where the kernel would have it. */
+static long remap_plainly(struct span from, size_t bytes, int flags)
+{
+	long result = remap(from, bytes, flags, 0);
+
+	if (result < 0 || bytes <= span_bytes(from))
+		return result;
+	if (result == (long)from.start)
+		notes_disown((from.end + machine.unit - 1) & -machine.unit, from.start + bytes);
+	else
+		notes_forget(from.start, from.end);
+	return result == (long)from.start ? result : not_placed(result, bytes);
 }
 
 /* ---- to a place the program chose ---- */
@@ -26,14 +56,17 @@ static long remap(struct span from, size_t bytes, int flags, uintptr_t to)
 static long move_to(struct span from, size_t bytes, int flags, uintptr_t at)
 {
 	struct span to = {at, at + bytes};
-	bool ours = note_get(from.start) & NOTE_PLACED;
+	bool ours = note_get(from.start) & NOTE_PLACED, own = is_own(from);
 
+	if (!(flags & MREMAP_MAYMOVE))
+		return remap(from, bytes, flags, at);
 	span_without_pads(from);
 	if (note_pad(from.end - 1) == from.end)
 		pad_drop(from.end - 1);
 	span_without_pads(to);
 	if (note_pad(to.end - 1) == to.end)
 		pad_drop(to.end - 1);
+	span_join(from);
 	span_cut(from);
 	span_cut(to);
 	notes_forget(to.start, to.end);
@@ -41,7 +74,7 @@ static long move_to(struct span from, size_t bytes, int flags, uintptr_t at)
 		notes_forget(from.start, from.end);
 	long result = remap(from, bytes, flags, at);
 	if (result >= 0 && ours)
-		notes_place(to.start, to.end, 0);
+		note_moved(to, to.end, own);
 	return result;
 }
 
@@ -73,13 +106,10 @@ static void join_tail(uintptr_t old_end, uintptr_t end)
 }
 
 /* It has `bytes` now, and what follows up to s.end is a pad. */
-static void grown(struct span s, size_t old_bytes, size_t bytes)
+static void grown(struct span s, size_t old_bytes, size_t bytes, bool own)
 {
-	uintptr_t end = s.start + bytes;
-
 	notes_forget(s.start, s.end);
-	if (!notes_place(s.start, s.end, end == s.end ? 0 : end) && end != s.end)
-		kernel_map->munmap((void *)end, s.end - end);
+	note_moved(s, s.start + bytes, own);
 	join_tail(s.start + old_bytes, s.end);
 	stat_add(map_grown, 1);
 }
@@ -89,14 +119,13 @@ static void grown(struct span s, size_t old_bytes, size_t bytes)
  * it is left alone. */
 static long move_somewhere(struct span from, size_t bytes, int flags)
 {
-	uintptr_t to = reserve_place(bytes, from.start & (machine.unit - 1),
-	                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+	uintptr_t to = reserve_place(bytes, from.start & (machine.unit - 1), RESERVE);
 
 	if (!to)
 		return -ENOMEM;
 	span_cut(from);
-	long result = remap(from, bytes, flags | MREMAP_MAYMOVE | MREMAP_FIXED, to);
-	if (result >= 0 && !(flags & MREMAP_DONTUNMAP))
+	long result = remap(from, bytes, flags | MREMAP_FIXED, to);
+	if (result >= 0)
 		notes_forget(from.start, from.end);
 	return result;
 }
@@ -106,14 +135,17 @@ static long grow_plainly(struct span from, size_t bytes, int flags)
 {
 	if (note_pad(from.end - 1) == from.end)
 		pad_drop(from.end - 1);
-	return remap(from, bytes, flags, 0);
+	return remap_plainly(from, bytes, flags);
 }
 
 static long grow(struct span from, size_t bytes, int flags)
 {
 	struct span with_pad = {from.start, span_with_pad(from)};
 	uintptr_t end = from.start + bytes;
+
+	span_join(from);
 	size_t goal = padded_end(end) - from.start;
+	bool own = is_own(from);
 
 	/* A pad that is big enough is not used: only the kernel can tell whether all of the range
 	 * is one mapping, as it must be. */
@@ -126,7 +158,8 @@ static long grow(struct span from, size_t bytes, int flags)
 		result = move_somewhere(with_pad, goal, flags);
 	if (result < 0)
 		return grow_plainly(from, bytes, flags);
-	grown((struct span){(uintptr_t)result, (uintptr_t)result + goal}, span_bytes(from), bytes);
+	grown((struct span){(uintptr_t)result, (uintptr_t)result + goal}, span_bytes(from), bytes,
+	      own);
 	return result;
 }
 
@@ -138,16 +171,26 @@ static bool is_placed(struct span s)
 	return note_get(s.start) & NOTE_PLACED || note_pad(s.end - 1) == s.end;
 }
 
-/* Left to itself, the kernel would choose a place without regard to units. */
+/* MREMAP_DONTUNMAP without MREMAP_FIXED takes a hint, as mmap does: one that lies in its units as
+ * the old place does.  If another thread takes that place meanwhile, the kernel chooses. */
 static long move_and_keep(struct span from, size_t bytes, int flags)
 {
-	long result = -EINVAL;
+	uintptr_t hint = is_placed(from)
+	                         ? reserve_place(bytes, from.start & (machine.unit - 1), RESERVE)
+	                         : 0;
 
-	if (bytes == span_bytes(from) && flags & MREMAP_MAYMOVE && is_placed(from))
-		result = move_somewhere(from, bytes, flags);
-	if (result < 0)
-		return remap(from, bytes, flags, 0);
-	notes_place((uintptr_t)result, (uintptr_t)result + bytes, 0);
+	if (hint)
+		kernel_map->munmap((void *)hint, bytes);
+	span_join(from);
+	span_cut(from);
+	long result = remap(from, bytes, flags, hint);
+	if (result >= 0 && !hint)
+		not_placed(result, bytes);
+	if (result >= 0 && hint) {
+		struct span to = {(uintptr_t)result, (uintptr_t)result + bytes};
+
+		note_moved(to, to.end, is_own(from));
+	}
 	return result;
 }
 
@@ -155,9 +198,8 @@ static long resize(struct span from, size_t bytes, int flags)
 {
 	if (bytes < span_bytes(from))
 		return shrink(from, bytes, flags);
-	if (bytes == span_bytes(from) || !is_placed(from))
-		return remap(from, bytes, flags, 0);
-	return grow(from, bytes, flags);
+	return bytes > span_bytes(from) && is_placed(from) ? grow(from, bytes, flags)
+	                                                   : remap_plainly(from, bytes, flags);
 }
 
 long map_mremap(void *addr, size_t bytes, size_t new_bytes, int flags, void *to)
@@ -168,12 +210,11 @@ long map_mremap(void *addr, size_t bytes, size_t new_bytes, int flags, void *to)
 	if (!map_active || flags & ~known || !span_of(&from, addr, bytes) ||
 	    !span_of(&goal, flags & MREMAP_FIXED ? to : addr, new_bytes))
 		return kernel_map->mremap(addr, bytes, new_bytes, flags, to);
-	if (flags & MREMAP_FIXED) {
-		if ((flags & MREMAP_MAYMOVE) && (span_noted(from) || span_noted(goal)))
-			return move_to(from, span_bytes(goal), flags, goal.start);
-	} else if (span_noted(from)) {
-		return flags & MREMAP_DONTUNMAP ? move_and_keep(from, span_bytes(goal), flags)
-		                                : resize(from, span_bytes(goal), flags);
-	}
-	return kernel_map->mremap(addr, bytes, new_bytes, flags, to);
+	if (flags & MREMAP_FIXED)
+		return move_to(from, span_bytes(goal), flags, goal.start);
+	if (flags & MREMAP_DONTUNMAP)
+		return move_and_keep(from, span_bytes(goal), flags);
+	if (!span_noted(from))
+		return remap_plainly(from, span_bytes(goal), flags);
+	return resize(from, span_bytes(goal), flags);
 }
