@@ -71,6 +71,9 @@ long map_madvise(void *addr, size_t bytes, int advice)
 	if (!span_of(&s, addr, bytes) || !span_noted(s))
 		return kernel_map->madvise(addr, bytes, advice);
 	span_without_pads(s);
+	/* Guards would be found in what a pad turns into when the mapping grows. */
+	if (advice == MADV_GUARD_INSTALL && span_with_pad(s) != s.end)
+		pad_drop(s.end - 1);
 	s.end = span_with_pad(s);
 	if (takes_memory(advice))
 		span_cut_for_good(s);

@@ -44,11 +44,37 @@ static uintptr_t unit_of(uintptr_t address)
 	return address & -machine.unit;
 }
 
+static note_word grain_in_unit(uintptr_t address)
+{
+	return (note_word)((address & (machine.unit - 1)) >> machine.grain_shift);
+}
+
+static uintptr_t end_in(uintptr_t address, note_word note)
+{
+	return unit_of(address) + ((uintptr_t)(note & NOTE_END) << machine.grain_shift);
+}
+
 uintptr_t note_pad(uintptr_t address)
 {
-	note_word pad = note_get(address) & NOTE_PAD;
+	note_word note = note_get(address);
 
-	return pad ? unit_of(address) + ((uintptr_t)pad << machine.grain_shift) : 0;
+	return note & NOTE_END && !(note & NOTE_TAIL) ? end_in(address, note) : 0;
+}
+
+static uintptr_t note_tail(uintptr_t address)
+{
+	note_word note = note_get(address);
+
+	return note & NOTE_TAIL ? end_in(address, note) : 0;
+}
+
+bool note_advised(uintptr_t address)
+{
+	note_word note = note_get(address);
+
+	if (note & NOTE_OWN)
+		return false;
+	return note & NOTE_PLACED || (note & NOTE_TAIL && address < end_in(address, note));
 }
 
 static void replace(note_word *word, note_word with)
@@ -75,20 +101,27 @@ static uintptr_t next_noted(uintptr_t unit)
 
 void notes_forget(uintptr_t start, uintptr_t end)
 {
+	uintptr_t first = start, last = end;
+
 	start = unit_of(start + machine.unit - 1);
 	end = unit_of(end);
 	for (uintptr_t unit = start; unit < end && unit >= start; unit = next_noted(unit))
 		if (note_get(unit))
 			replace(note_at(unit), 0);
+	if (note_tail(end) && note_tail(end) <= last)
+		replace(note_at(end), first > end ? NOTE_TAIL | grain_in_unit(first) : 0);
 }
 
 void notes_disown(uintptr_t start, uintptr_t end)
 {
 	for (uintptr_t unit = unit_of(start); unit < end && unit >= unit_of(start);
 	     unit = next_noted(unit))
-		if (note_get(unit)) {
+		if (note_tail(unit)) {
+			if (start < note_tail(unit))
+				replace(note_at(unit), 0);
+		} else if (note_get(unit)) {
 			note_clear_base(unit);
-			__atomic_fetch_and(note_at(unit), NOTE_PAD | NOTE_HEAD, __ATOMIC_RELEASE);
+			__atomic_fetch_and(note_at(unit), NOTE_END | NOTE_HEAD, __ATOMIC_RELEASE);
 		}
 }
 
@@ -96,7 +129,7 @@ void notes_own(uintptr_t start, uintptr_t end)
 {
 	for (uintptr_t unit = unit_of(start); unit < end && unit >= unit_of(start);
 	     unit = next_noted(unit))
-		if (note_get(unit) & NOTE_PLACED)
+		if (note_get(unit) & NOTE_PLACED || start < note_tail(unit))
 			__atomic_fetch_or(note_at(unit), NOTE_OWN, __ATOMIC_RELEASE);
 }
 
@@ -112,20 +145,20 @@ static bool make_leaves(uintptr_t start, uintptr_t end)
 
 bool notes_place(uintptr_t start, uintptr_t end, uintptr_t pad)
 {
+	uintptr_t unit = unit_of(start + machine.unit - 1);
 	note_word head = NOTE_HEAD;
 
-	start = unit_of(start + machine.unit - 1);
-	end = unit_of(end);
-	if (start >= end)
+	if (unit >= end)
 		return true;
-	if (!make_leaves(start, end))
+	if (!make_leaves(unit, end))
 		return false;
-	for (uintptr_t unit = start; unit < end; unit += machine.unit, head = 0)
+	for (; unit < unit_of(end); unit += machine.unit, head = 0)
 		replace(note_at(unit), NOTE_PLACED | head);
 	if (pad)
-		__atomic_fetch_or(note_at(pad),
-		                  (note_word)((pad - unit_of(pad)) >> machine.grain_shift),
-		                  __ATOMIC_RELEASE);
+		__atomic_fetch_or(note_at(pad), grain_in_unit(pad), __ATOMIC_RELEASE);
+	/* A unit that is placed may have been moved into. */
+	if (unit < end && !(note_get(unit) & NOTE_PLACED))
+		replace(note_at(unit), NOTE_TAIL | grain_in_unit(end));
 	return true;
 }
 
@@ -133,8 +166,8 @@ void note_forget_pad(uintptr_t address)
 {
 	note_word *word = note_at(address);
 
-	if (word)
-		__atomic_fetch_and(word, (note_word)~NOTE_PAD, __ATOMIC_RELEASE);
+	if (word && note_pad(address))
+		__atomic_fetch_and(word, (note_word)~NOTE_END, __ATOMIC_RELEASE);
 }
 
 bool notes_base_room(void)

@@ -13,6 +13,8 @@
  *
  * Vocabulary
  *   placed  a unit that lies wholly in a mapping that we aligned and advised
+ *   tail    the last part of a mapping that we aligned and advised, in a unit of which the rest is
+ *           none of ours
  *   pad     the last pages of a placed unit that the program did not ask for: we mapped its
  *           mapping's tail to the full unit.  The program does not know of it, and it has the
  *           protection and advice of the page before it
@@ -30,12 +32,13 @@
 typedef uint16_t note_word;
 
 #define NOTE_PLACED ((note_word)0x8000)
-#define NOTE_BASE                                                                                  \
-	((note_word)0x4000)           /* the program gave up part: split, and advised NOHUGEPAGE   \
-	                               */
-#define NOTE_HEAD ((note_word)0x2000) /* the first unit of a mapping, for counting */
-#define NOTE_OWN  ((note_word)0x1000) /* the program advised it itself: no advice of ours */
-#define NOTE_PAD  ((note_word)0x03ff) /* the grain at which the pad begins; 0: no pad */
+#define NOTE_BASE   ((note_word)0x4000) /* the program gave up part: split, and advised NOHUGEPAGE \
+	                                 */
+#define NOTE_HEAD ((note_word)0x2000)   /* the first unit of a mapping, for counting */
+#define NOTE_OWN  ((note_word)0x1000)   /* the program advised it itself: no advice of ours */
+#define NOTE_TAIL ((note_word)0x0800)   /* not placed, but its first grains are a mapping's tail */
+/* The grain at which the tail ends, or else the pad begins; 0 if there is no pad. */
+#define NOTE_END ((note_word)0x03ff)
 
 /* A leaf holds the words of 8192 units (16 GiB of address space with units of 2 MiB). */
 enum { NOTES_LEAF = 1 << 13, NOTES_ROOT = 1 << 13 };
@@ -60,6 +63,8 @@ static inline note_word note_get(uintptr_t address)
 	return word ? at_get(word) : 0;
 }
 
+/* Whether this address lies in memory that has our advice. */
+bool note_advised(uintptr_t address);
 /* Where the pad of the unit that holds this address begins; 0 if it has none. */
 uintptr_t note_pad(uintptr_t address);
 

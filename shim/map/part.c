@@ -92,9 +92,16 @@ static bool keep_on_base_pages(uintptr_t at)
 	uintptr_t unit = unit_start(at);
 	note_word note = note_get(at);
 
-	return !is_whole(at) && note & NOTE_PLACED && !(note & (NOTE_BASE | NOTE_OWN)) &&
-	       notes_base_room() && !is_empty(unit) &&
-	       !kernel_map->madvise((void *)unit, machine.unit, MADV_NOHUGEPAGE);
+	if (is_whole(at) || !(note & NOTE_PLACED) || note & (NOTE_BASE | NOTE_OWN))
+		return false;
+	if (!notes_base_room() || is_empty(unit))
+		return false;
+	if (!kernel_map->madvise((void *)unit, machine.unit, MADV_NOHUGEPAGE))
+		return true;
+	/* A hole in the unit: it will not be put together again anyway.  What there is of it must
+	 * not differ from its neighbours, for mremap. */
+	kernel_map->madvise((void *)unit, machine.unit, MADV_HUGEPAGE);
+	return false;
 }
 
 void span_cut_for_good(struct span s)

@@ -59,7 +59,7 @@ static void unmap(uintptr_t start, uintptr_t end)
 }
 
 /* The kernel aligns by itself what is a multiple of a unit (>= 6.7, K3). */
-uintptr_t reserve_place(size_t bytes, size_t offset, int flags)
+static uintptr_t reserve_at(size_t bytes, size_t offset, int flags)
 {
 	size_t whole = (bytes + machine.unit - 1) & -machine.unit;
 	uintptr_t got = offset ? 0 : reserve(whole, flags);
@@ -76,6 +76,15 @@ uintptr_t reserve_place(size_t bytes, size_t offset, int flags)
 	uintptr_t start = got + ((offset - got) & (machine.unit - 1));
 	unmap(got, start);
 	unmap(start + bytes, got + whole);
+	return start;
+}
+
+uintptr_t reserve_place(size_t bytes, size_t offset, int flags)
+{
+	uintptr_t start = reserve_at(bytes, offset, flags);
+
+	if (start) /* what was noted there is out of date */
+		notes_disown(start, start + bytes);
 	return start;
 }
 
@@ -156,16 +165,11 @@ static bool is_anonymous(int flags)
 	return flags & MAP_ANONYMOUS && !(flags & other);
 }
 
-static bool is_advised(uintptr_t address)
-{
-	return (note_get(address) & (NOTE_PLACED | NOTE_OWN)) == NOTE_PLACED;
-}
-
 /* A program that commits or gives up part of what it reserved: memory of the same kind, so it gets
  * the same advice, and the kernel can merge it with its neighbours. */
 static long map_over(struct span s, int protection, int flags, int fd, long offset)
 {
-	bool same = is_anonymous(flags) && (is_advised(s.start) || is_advised(s.end - 1));
+	bool same = is_anonymous(flags) && (note_advised(s.start) || note_advised(s.end - 1));
 	int populated = same ? flags & MAP_POPULATE : 0;
 
 	if (flags & MAP_FIXED) {

@@ -104,8 +104,10 @@ struct Slot {
 	bool hole[most_pages];
 	// Once a mapping has grown, it depends on whether the kernel had to move it whether it
 	// becomes one mapping with what is mapped over a part of it; and so does what mremap says
-	// to both together.  A program cannot know, so it is not compared.
+	// to both together.  Likewise once memory was moved into a part of it.  A program cannot
+	// know, so it is not compared.
 	bool grown, unsure;
+	bool file; // a part of it is
 };
 
 Slot slot[slots];
@@ -361,7 +363,7 @@ void do_map()
 	}
 	s.base = static_cast<char *>(p);
 	s.pages = pages;
-	s.grown = s.unsure = false;
+	s.grown = s.unsure = s.file = false;
 	set_holes(s, {0, pages}, false);
 	show(s, {0, pages});
 }
@@ -461,7 +463,8 @@ void do_map_over(Slot &s)
 	const int access = one_of(accesses), kind = one_of(kinds);
 	const int fixed = below(4) ? MAP_FIXED : MAP_FIXED_NOREPLACE;
 
-	s.unsure = s.grown;
+	s.unsure = s.unsure || s.grown;
+	s.file = s.file || !(kind & MAP_ANONYMOUS);
 
 	if (!(kind & MAP_ANONYMOUS) && p.pages > file_pages)
 		p.pages = file_pages;
@@ -537,7 +540,7 @@ void do_grow_in_place(Slot &s)
 			for (size_t i = 0; i < more * page; i += page / 2)
 				sum = sum | added[i];
 		const void *back = mremap(s.base, (s.pages + more) * page, s.pages * page, 0);
-		if (sum || result != s.base || back != s.base)
+		if ((sum && !s.file) || result != s.base || back != s.base)
 			print(" is wrong");
 	}
 	show(s, {s.pages - 1, 1});
@@ -569,7 +572,8 @@ void do_move(Slot &from, Slot &to)
 		clear(to);
 		return;
 	}
-	to.unsure = to.unsure || to.grown || from.grown;
+	to.file = to.file || from.file;
+	to.unsure = true;
 	set_holes(from, p, true);
 	set_holes(to, target, false);
 	show(from, p);
@@ -594,6 +598,7 @@ void do_move_and_keep(Slot &s)
 	to->pages = s.pages;
 	to->grown = true;
 	to->unsure = false;
+	to->file = s.file;
 	set_holes(*to, {0, s.pages}, false);
 	show(s, {0, s.pages});
 	show(*to, {0, s.pages});
