@@ -102,10 +102,11 @@ struct Slot {
 	char *base;
 	size_t pages;
 	bool hole[most_pages];
-	// Once a mapping has grown, it depends on whether the kernel had to move it whether it
-	// becomes one mapping with what is mapped over a part of it; and so does what mremap says
-	// to both together.  Likewise once memory was moved into a part of it.  A program cannot
-	// know, so it is not compared.
+	// Whether the kernel makes one mapping of this and of what is mapped over a part of it, and
+	// so what mremap says to both together, depends on the mapping next to the part, if it
+	// is at an end of the slot, and, once this has grown, on whether it had to be moved for it.
+	// Likewise if memory was moved into a part of it.  A program cannot know any of that, so
+	// it is not compared.
 	bool grown, unsure;
 	bool file; // a part of it is
 };
@@ -463,7 +464,7 @@ void do_map_over(Slot &s)
 	const int access = one_of(accesses), kind = one_of(kinds);
 	const int fixed = below(4) ? MAP_FIXED : MAP_FIXED_NOREPLACE;
 
-	s.unsure = s.unsure || s.grown;
+	s.unsure = s.unsure || s.grown || !p.first || p.first + p.pages == s.pages;
 	s.file = s.file || !(kind & MAP_ANONYMOUS);
 
 	if (!(kind & MAP_ANONYMOUS) && p.pages > file_pages)
