@@ -32,11 +32,12 @@
 typedef uint16_t note_word;
 
 #define NOTE_PLACED ((note_word)0x8000)
-#define NOTE_BASE   ((note_word)0x4000) /* the program gave up part: split, and advised NOHUGEPAGE \
-	                                 */
-#define NOTE_HEAD ((note_word)0x2000)   /* the first unit of a mapping, for counting */
-#define NOTE_OWN  ((note_word)0x1000)   /* the program advised it itself: no advice of ours */
-#define NOTE_TAIL ((note_word)0x0800)   /* not placed, but its first grains are a mapping's tail */
+#define NOTE_BASE                                                                                  \
+	((note_word)0x4000)           /* the program gave up part: split, and advised NOHUGEPAGE   \
+	                               */
+#define NOTE_HEAD ((note_word)0x2000) /* the first unit of a mapping, for counting */
+#define NOTE_OWN  ((note_word)0x1000) /* the program advised it itself: no advice of ours */
+#define NOTE_TAIL ((note_word)0x0800) /* not placed, but its first grains are a mapping's tail */
 /* The grain at which the tail ends, or else the pad begins; 0 if there is no pad. */
 #define NOTE_END ((note_word)0x03ff)
 

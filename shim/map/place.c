@@ -8,6 +8,7 @@
 #include "kernel/mapping.h"
 #include "kernel/sysfs.h"
 #include "map/map.h"
+#include "map/packing.h"
 #include "options.h"
 #include "report/stats.h"
 
@@ -202,10 +203,28 @@ long not_placed(long result, size_t bytes)
 	return result;
 }
 
+static bool is_packable(const void *addr, size_t bytes, int protection, int flags)
+{
+	return !addr && protection == (PROT_READ | PROT_WRITE) &&
+	       flags == (MAP_PRIVATE | MAP_ANONYMOUS) && notes_mappings() < MOST_MAPPINGS &&
+	       packing_wants(bytes);
+}
+
+/* Where we want it; a negative value if the kernel shall decide. */
+static long map_new(void *addr, size_t bytes, int protection, int flags, long offset)
+{
+	if (!map_active || offset & (long)(machine.page - 1))
+		return -1;
+	if (is_ours_to_place(addr, bytes, protection, flags))
+		return place(bytes, protection, flags);
+	if (is_packable(addr, bytes, protection, flags))
+		return packing_take(bytes);
+	return -1;
+}
+
 long map_mmap(void *addr, size_t bytes, int protection, int flags, int fd, long offset)
 {
 	struct span s;
-	long result = -1;
 
 	if (map_active && flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) {
 		if (!span_of(&s, addr, bytes) || !span_noted(s))
@@ -213,9 +232,7 @@ long map_mmap(void *addr, size_t bytes, int protection, int flags, int fd, long 
 		span_without_pads(s);
 		return map_over(s, protection, flags, fd, offset);
 	}
-	if (map_active && !(offset & (long)(machine.page - 1)) &&
-	    is_ours_to_place(addr, bytes, protection, flags))
-		result = place(bytes, protection, flags);
+	long result = map_new(addr, bytes, protection, flags, offset);
 	if (result >= 0)
 		return result;
 	return not_placed(kernel_map->mmap(addr, bytes, protection, flags, fd, offset), bytes);

@@ -139,9 +139,11 @@ Part part_of(const Slot &s)
 
 size_t some_length()
 {
-	switch (below(5)) {
+	switch (below(6)) {
 	case 0:
 		return 1 + below(80);
+	case 5: // of an allocator
+		return 16 * (2 + below(20));
 	case 1:
 		return unit_pages * (1 + below(4));
 	case 2: // a tail that is padded
@@ -348,7 +350,7 @@ void do_map()
 	                         private_memory | MAP_STACK,
 	                         MAP_SHARED | MAP_ANONYMOUS};
 	Slot &s = slot[below(slots)];
-	const size_t pages = some_length(), less = below(page);
+	const size_t pages = some_length(), less = below(2) * below(page);
 	const int access = below(2) ? PROT_READ | PROT_WRITE : one_of(accesses);
 	const int kind = one_of(kinds);
 
