@@ -123,12 +123,12 @@ static int without_populate(int flags)
 
 /* ---- new mappings ---- */
 
-static bool is_ours_to_place(const void *addr, size_t bytes, int protection, int flags)
+static bool is_big_and_plain(size_t bytes, int protection, int flags)
 {
 	const int accesses = PROT_READ | PROT_WRITE | PROT_EXEC;
 	const int known = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_POPULATE;
 
-	return !addr && bytes >= machine.unit && bytes <= LARGEST && !(flags & ~known) &&
+	return bytes >= machine.unit && bytes <= LARGEST && !(flags & ~known) &&
 	       !(protection & ~accesses) &&
 	       (flags & (MAP_PRIVATE | MAP_ANONYMOUS)) == (MAP_PRIVATE | MAP_ANONYMOUS) &&
 	       notes_mappings() < MOST_MAPPINGS;
@@ -215,11 +215,22 @@ static long map_new(void *addr, size_t bytes, int protection, int flags, long of
 {
 	if (!map_active || offset & (long)(machine.page - 1))
 		return -1;
-	if (is_ours_to_place(addr, bytes, protection, flags))
+	if (!addr && is_big_and_plain(bytes, protection, flags))
 		return place(bytes, protection, flags);
 	if (is_packable(addr, bytes, protection, flags))
 		return packing_take(bytes);
 	return -1;
+}
+
+/* The program named the place, and got it or another: if it is a whole unit, treat it as ours (the
+ * Java heap). */
+static void adopt(long result, size_t bytes, int protection, int flags)
+{
+	struct span s;
+
+	if (result >= 0 && is_whole((uintptr_t)result) && !(flags & MAP_POPULATE) &&
+	    is_big_and_plain(bytes, protection, flags) && span_of(&s, (void *)result, bytes))
+		placed(s, s.end);
 }
 
 long map_mmap(void *addr, size_t bytes, int protection, int flags, int fd, long offset)
@@ -235,5 +246,8 @@ long map_mmap(void *addr, size_t bytes, int protection, int flags, int fd, long 
 	long result = map_new(addr, bytes, protection, flags, offset);
 	if (result >= 0)
 		return result;
-	return not_placed(kernel_map->mmap(addr, bytes, protection, flags, fd, offset), bytes);
+	result = not_placed(kernel_map->mmap(addr, bytes, protection, flags, fd, offset), bytes);
+	if (map_active && addr)
+		adopt(result, bytes, protection, flags);
+	return result;
 }

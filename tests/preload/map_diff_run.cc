@@ -356,7 +356,8 @@ void do_map()
 
 	clear(s);
 	plug();
-	void *p = map_either(nullptr, pages * page - less, access, kind, -1);
+	void *const hint = below(4) ? nullptr : reinterpret_cast<void *>((below(64) + 1) << 32);
+	void *p = map_either(hint, pages * page - less, access, kind, -1);
 	const int error = errno;
 	unplug();
 	print(" map %zu-%zu %d %x ->", pages, less, access, kind);

@@ -178,6 +178,20 @@ TEST_F(Map, ReservationIsHugeWhereItIsCommitted)
 	munmap(p, 64 * unit);
 }
 
+TEST_F(Map, ReservationAtANamedPlaceIsHuge)
+{
+	char *const place = reinterpret_cast<char *>(uintptr_t{3} << 32);
+	void *p = mmap(place, 64 * unit, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+	               0);
+
+	ASSERT_EQ(p, place);
+	EXPECT_EQ(mmap(place, 8 * unit, access_all, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+	          place);
+	memset(place, 1, 8 * unit);
+	EXPECT_EQ(huge(), 8 * unit);
+	munmap(place, 64 * unit);
+}
+
 TEST_F(Map, PiecesOfAnAllocatorArePackedAndHuge)
 {
 	std::vector<char *> pieces;
