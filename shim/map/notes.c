@@ -89,8 +89,8 @@ static void replace(note_word *word, note_word with)
 		at_add(&mappings, 1);
 }
 
-/* The next unit after `unit` that may have a word: whole leaves that do not exist are skipped. */
-static uintptr_t next_noted(uintptr_t unit)
+/* Whole leaves that do not exist are skipped. */
+uintptr_t note_next(uintptr_t unit)
 {
 	uintptr_t next = unit + machine.unit;
 
@@ -105,7 +105,7 @@ void notes_forget(uintptr_t start, uintptr_t end)
 
 	start = unit_of(start + machine.unit - 1);
 	end = unit_of(end);
-	for (uintptr_t unit = start; unit < end && unit >= start; unit = next_noted(unit))
+	for (uintptr_t unit = start; unit < end && unit >= start; unit = note_next(unit))
 		if (note_get(unit))
 			replace(note_at(unit), 0);
 	if (note_tail(end) && note_tail(end) <= last)
@@ -115,7 +115,7 @@ void notes_forget(uintptr_t start, uintptr_t end)
 void notes_disown(uintptr_t start, uintptr_t end)
 {
 	for (uintptr_t unit = unit_of(start); unit < end && unit >= unit_of(start);
-	     unit = next_noted(unit))
+	     unit = note_next(unit))
 		if (note_tail(unit)) {
 			if (start < note_tail(unit))
 				replace(note_at(unit), 0);
@@ -128,7 +128,7 @@ void notes_disown(uintptr_t start, uintptr_t end)
 void notes_own(uintptr_t start, uintptr_t end)
 {
 	for (uintptr_t unit = unit_of(start); unit < end && unit >= unit_of(start);
-	     unit = next_noted(unit))
+	     unit = note_next(unit))
 		if (note_get(unit) & NOTE_PLACED || start < note_tail(unit))
 			__atomic_fetch_or(note_at(unit), NOTE_OWN, __ATOMIC_RELEASE);
 }

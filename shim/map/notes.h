@@ -89,6 +89,9 @@ bool note_clear_base(uintptr_t address);
 /* Whether more units may be kept on base pages: each may cost two VMAs. */
 bool notes_base_room(void);
 
+/* The next unit after `unit` (the start of one) that may have a word. */
+uintptr_t note_next(uintptr_t unit);
+
 /* Mappings that we placed and that are not yet forgotten. */
 size_t notes_mappings(void);
 

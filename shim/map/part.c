@@ -119,7 +119,7 @@ void span_mend(struct span s)
 {
 	uintptr_t unit = unit_start(s.start + machine.unit - 1);
 
-	for (; unit < unit_start(s.end); unit += machine.unit)
+	for (; unit < unit_start(s.end); unit = note_next(unit))
 		if (note_clear_base(unit))
 			kernel_map->madvise((void *)unit, machine.unit, MADV_HUGEPAGE);
 }
