@@ -233,6 +233,33 @@ static void adopt(long result, size_t bytes, int protection, int flags)
 		placed(s, s.end);
 }
 
+/* Whether shared memory is huge where it is advised: asked once, when it matters. */
+static bool shared_may_be_huge(void)
+{
+	enum { UNKNOWN, YES, NO };
+	static int known;
+	char word[16];
+
+	if (at_get(&known) == UNKNOWN)
+		at_set(&known, sysfs_choice(SYSFS_THP "shmem_enabled", word, sizeof(word)) &&
+		                               strcmp(word, "never") && strcmp(word, "deny")
+		                       ? YES
+		                       : NO);
+	return at_get(&known) == YES;
+}
+
+/* Shared memory is a file's, where a huge page that is mapped in part stays whole in the file, so
+ * there is nothing to note.  The kernel aligns it by itself where it may be huge at all.  (A file
+ * that is not in memory takes no notice of the advice.) */
+static void advise_shared(long result, size_t bytes, int flags)
+{
+	struct span s;
+
+	if (result >= 0 && bytes >= machine.unit && (flags & MAP_TYPE) == MAP_SHARED &&
+	    shared_may_be_huge() && span_of(&s, (void *)result, bytes))
+		advise(s);
+}
+
 long map_mmap(void *addr, size_t bytes, int protection, int flags, int fd, long offset)
 {
 	struct span s;
@@ -247,6 +274,8 @@ long map_mmap(void *addr, size_t bytes, int protection, int flags, int fd, long 
 	if (result >= 0)
 		return result;
 	result = not_placed(kernel_map->mmap(addr, bytes, protection, flags, fd, offset), bytes);
+	if (map_active)
+		advise_shared(result, bytes, flags);
 	if (map_active && addr)
 		adopt(result, bytes, protection, flags);
 	return result;

@@ -274,6 +274,26 @@ TEST_F(Map, OthersAreLeftAlone)
 	munmap(p, 4 * unit);
 }
 
+/* With shmem_enabled=advise. */
+TEST(SharedMap, IsHuge)
+{
+	const size_t bytes = 16 * unit;
+	const int file = memfd_create("map_test", 0);
+
+	ASSERT_EQ(ftruncate(file, bytes), 0);
+	for (int flags : {MAP_SHARED | MAP_ANONYMOUS, MAP_SHARED}) {
+		const size_t before = rollup("ShmemPmdMapped");
+		void *p = mmap(nullptr, bytes, access_all, flags, flags & MAP_ANONYMOUS ? -1 : file,
+		               0);
+
+		ASSERT_NE(p, MAP_FAILED);
+		memset(p, 1, bytes);
+		EXPECT_EQ(rollup("ShmemPmdMapped") - before, bytes);
+		munmap(p, bytes);
+	}
+	close(file);
+}
+
 /* With map:off: the control that the above is the shim's doing. */
 TEST(PlainMap, IsNotHuge)
 {
