@@ -19,7 +19,7 @@
  * A pad that the kernel then does not take away is noted again, or it would be mapped for ever. */
 static long unmap(struct span s)
 {
-	uintptr_t pad = note_pad(s.end - 1);
+	uintptr_t pad = span_pad(s);
 
 	span_cut(s);
 	notes_forget(s.start, s.end);

@@ -77,14 +77,18 @@ bool note_advised(uintptr_t address)
 	return note & NOTE_PLACED || (note & NOTE_TAIL && address < end_in(address, note));
 }
 
-static void replace(note_word *word, note_word with)
+/* A word is no more. */
+static void uncount(note_word old)
 {
-	note_word old = at_swap(word, with);
-
 	if (old & NOTE_BASE)
 		at_sub(&base_units, 1);
 	if (old & NOTE_HEAD)
 		at_sub(&mappings, 1);
+}
+
+static void replace(note_word *word, note_word with)
+{
+	uncount(at_swap(word, with));
 	if (with & NOTE_HEAD)
 		at_add(&mappings, 1);
 }
@@ -120,8 +124,7 @@ void notes_disown(uintptr_t start, uintptr_t end)
 			if (start < note_tail(unit))
 				replace(note_at(unit), 0);
 		} else if (note_get(unit)) {
-			note_clear_base(unit);
-			__atomic_fetch_and(note_at(unit), NOTE_END | NOTE_HEAD, __ATOMIC_RELEASE);
+			uncount(__atomic_fetch_and(note_at(unit), NOTE_END, __ATOMIC_ACQ_REL));
 		}
 }
 

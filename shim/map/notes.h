@@ -8,7 +8,7 @@
  * async-signal-safe, and right in a forked and in a vforked child.
  *
  * A word may be out of date when the program changes its memory by ways that we do not see (a raw
- * system call).  All but PADDED is therefore a hint: a wrong one costs a needless call, and never
+ * system call).  All but a pad is therefore a hint: a wrong one costs a needless call, and never
  * changes what the program sees.
  *
  * Vocabulary

@@ -30,6 +30,11 @@ uintptr_t span_with_pad(struct span s)
 	return note_pad(s.end - 1) == s.end ? unit_start(s.end) + machine.unit : s.end;
 }
 
+uintptr_t span_pad(struct span s)
+{
+	return is_whole(s.end) ? note_pad(s.end - 1) : 0;
+}
+
 /* What a huge page holds of both must come apart first. */
 void pad_drop(uintptr_t address)
 {

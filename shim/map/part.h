@@ -38,6 +38,9 @@ static inline bool span_noted(struct span s)
 /* Where a call should end that ends at the program's last page before a pad: behind the pad, which
  * does as that page does.  Else s.end. */
 uintptr_t span_with_pad(struct span s);
+/* Where the pad begins that lies at the end of this range, as span_with_pad() made it; 0 if there
+ * is none. */
+uintptr_t span_pad(struct span s);
 /* The program deals with addresses that we gave to a pad: it must not find anything there.  Unmaps
  * the pads that `s` overlaps without covering them. */
 void span_without_pads(struct span s);

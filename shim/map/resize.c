@@ -35,18 +35,18 @@ static long remap(struct span from, size_t bytes, int flags, uintptr_t to)
 	return kernel_map->mremap((void *)from.start, span_bytes(from), bytes, flags, (void *)to);
 }
 
-/* To where the kernel would have it. */
+/* To where the kernel would have it.  If it was moved, what was noted of the old place stays, out
+ * of date, since another thread may be there by now. */
 static long remap_plainly(struct span from, size_t bytes, int flags)
 {
 	long result = remap(from, bytes, flags, 0);
 
 	if (result < 0 || bytes <= span_bytes(from))
 		return result;
-	if (result == (long)from.start)
-		notes_disown((from.end + machine.unit - 1) & -machine.unit, from.start + bytes);
-	else
-		notes_forget(from.start, from.end);
-	return result == (long)from.start ? result : not_placed(result, bytes);
+	if (result != (long)from.start)
+		return not_placed(result, bytes);
+	notes_disown((from.end + machine.unit - 1) & -machine.unit, from.start + bytes);
+	return result;
 }
 
 /* ---- to a place the program chose ---- */
@@ -86,10 +86,15 @@ static long shrink(struct span from, size_t bytes, int flags)
 
 	span_without_pads(gone);
 	gone.end = from.end = span_with_pad(gone);
+	uintptr_t pad = span_pad(gone);
 	span_cut(gone);
 	notes_forget(gone.start, gone.end);
-	note_forget_pad(gone.end - 1);
-	return remap(from, bytes, flags, 0);
+	if (pad)
+		note_forget_pad(pad);
+	long result = remap(from, bytes, flags, 0);
+	if (result < 0 && pad)
+		notes_place(pad & -machine.unit, gone.end, pad);
+	return result;
 }
 
 /* ---- larger ---- */
@@ -123,10 +128,13 @@ static long move_somewhere(struct span from, size_t bytes, int flags)
 
 	if (!to)
 		return -ENOMEM;
+	uintptr_t pad = span_pad(from);
+	bool own = is_own(from);
 	span_cut(from);
+	notes_forget(from.start, from.end);
 	long result = remap(from, bytes, flags | MREMAP_FIXED, to);
-	if (result >= 0)
-		notes_forget(from.start, from.end);
+	if (result < 0)
+		note_moved(from, pad ? pad : from.end, own);
 	return result;
 }
 

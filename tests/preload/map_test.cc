@@ -84,6 +84,53 @@ TEST_F(Map, TailThatWastesLittleIsHuge)
 	EXPECT_EQ(huge(), 0u);
 }
 
+/* Whether anything is mapped there. */
+bool mapped(char *p)
+{
+	unsigned char resident;
+
+	return mincore(p, page, &resident) == 0;
+}
+
+TEST_F(Map, PadGoesWithTheLastPage)
+{
+	const size_t bytes = 2 * unit - 10 * page;
+
+	for (int way = 0; way < 5; way++) {
+		char *p = map(bytes), *last = p + bytes - page;
+
+		memset(p, 1, bytes);
+		ASSERT_TRUE(mapped(p + bytes)) << "no pad: nothing is tested";
+		switch (way) {
+		case 0: /* what comes first leaves it */
+			munmap(p, unit + unit / 2);
+			EXPECT_TRUE(mapped(p + bytes));
+			munmap(p + unit + unit / 2, bytes - unit - unit / 2);
+			break;
+		case 1:
+			munmap(last, page);
+			break;
+		case 2:
+			mremap(p, bytes, unit / 2, 0);
+			break;
+		case 3:
+			p = static_cast<char *>(mremap(p, bytes, 8 * unit, MREMAP_MAYMOVE));
+			EXPECT_EQ(p[bytes - 1], 1);
+			EXPECT_EQ(p[bytes], 0);
+			EXPECT_EQ(munmap(p + unit, 7 * unit), 0);
+			last = p + 8 * unit - page;
+			break;
+		default: /* a place that looks free is free */
+			EXPECT_EQ(mmap(last + page, page, access_all,
+			               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0),
+			          last + page);
+			munmap(last + page, page);
+		}
+		EXPECT_FALSE(mapped(last + page)) << "way " << way;
+		munmap(p, bytes);
+	}
+}
+
 TEST_F(Map, GrowsInOddStepsAndStaysHuge)
 {
 	size_t bytes = 300 * MiB + 12 * KiB;
