@@ -193,6 +193,7 @@ void unplug()
 
 // ---- what a program can see ----
 
+// Who sets it is not inlined: a jump back must find its caller's registers as they were.
 sigjmp_buf after_fault;
 
 void on_fault(int)
@@ -201,7 +202,7 @@ void on_fault(int)
 }
 
 // 'x': a fault; else how it may be used, and what it holds.
-void probe(const Slot &s, size_t index)
+__attribute__((noinline)) void probe(const Slot &s, size_t index)
 {
 	volatile uint64_t *word = reinterpret_cast<volatile uint64_t *>(at(s, index));
 	volatile uint64_t first = 0, last = 0;
@@ -372,24 +373,27 @@ void do_map()
 	show(s, {0, pages});
 }
 
+__attribute__((noinline)) bool write_page(char *where, uint64_t stamp)
+{
+	volatile uint64_t *word = reinterpret_cast<volatile uint64_t *>(where);
+
+	if (sigsetjmp(after_fault, 0))
+		return false;
+	word[0] = stamp;
+	word[page / 8 - 1] = ~stamp;
+	return true;
+}
+
 // Written pages hold what they were written with at both ends.
 void do_touch(Slot &s, uint64_t stamp)
 {
 	const Part p = part_of(s);
 	const size_t step = 1 + p.pages / (1 + below(16));
-	volatile size_t faults = 0;
+	size_t faults = 0;
 
-	for (volatile size_t i = p.first; i < p.first + p.pages; i = i + step) {
-		volatile uint64_t *word = reinterpret_cast<volatile uint64_t *>(at(s, i));
-		if (s.hole[i])
-			continue;
-		if (sigsetjmp(after_fault, 0)) {
-			faults = faults + 1;
-			continue;
-		}
-		word[0] = stamp + i;
-		word[page / 8 - 1] = ~(stamp + i);
-	}
+	for (size_t i = p.first; i < p.first + p.pages; i += step)
+		if (!s.hole[i])
+			faults += !write_page(at(s, i), stamp + i);
 	print("touch %zu+%zu/%zu -> %zu", p.first, p.pages, step, faults);
 	show(s, p);
 }
@@ -529,6 +533,17 @@ void do_grow(Slot &s)
 	show(s, {0, s.pages});
 }
 
+// As far as it can be read.
+__attribute__((noinline)) bool reads_zero(const volatile char *from, size_t bytes)
+{
+	if (sigsetjmp(after_fault, 0))
+		return true;
+	for (size_t i = 0; i < bytes; i += page / 2)
+		if (from[i])
+			return false;
+	return true;
+}
+
 // Whether there is room behind a mapping is not the program's to know: if so, what was added must
 // read zero, and goes again.
 void do_grow_in_place(Slot &s)
@@ -538,13 +553,9 @@ void do_grow_in_place(Slot &s)
 
 	print("grow in place");
 	if (result != MAP_FAILED) {
-		const volatile char *added = at(s, s.pages);
-		volatile int sum = 0;
-		if (!sigsetjmp(after_fault, 0))
-			for (size_t i = 0; i < more * page; i += page / 2)
-				sum = sum | added[i];
+		const bool zero = reads_zero(at(s, s.pages), more * page);
 		const void *back = mremap(s.base, (s.pages + more) * page, s.pages * page, 0);
-		if ((sum && !s.file) || result != s.base || back != s.base)
+		if ((!zero && !s.file) || result != s.base || back != s.base)
 			print(" is wrong");
 	}
 	show(s, {s.pages - 1, 1});
