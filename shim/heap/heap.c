@@ -11,6 +11,7 @@
 #include "heap/small.h"
 #include "kernel/kernel.h"
 #include "kernel/say.h"
+#include "map/map.h"
 #include "options.h"
 #include "release/keeper.h"
 #include "release/release.h"
@@ -40,6 +41,7 @@ static void start(void)
 	machine_init();
 	options_load();
 	threads_init();
+	map_init();
 	if (small_init() || large_init())
 		say("cannot reserve address space; requests for memory may fail");
 	release_init(&(struct release_scope){

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "kernel/kernel.h"
+#include "kernel/mapping.h"
 
 /* What we need of an object's dynamic section. */
 struct object {
@@ -66,11 +67,11 @@ static bool store(const struct object *o, void **slot, void *value)
 {
 	void *page = (void *)((uintptr_t)slot & ~(machine.page - 1));
 
-	if (mprotect(page, machine.page, PROT_READ | PROT_WRITE))
+	if (raw_mprotect(page, machine.page, PROT_READ | PROT_WRITE))
 		return false;
 	*slot = value;
 	if (o->sealed)
-		mprotect(page, machine.page, PROT_READ);
+		raw_mprotect(page, machine.page, PROT_READ);
 	return true;
 }
 

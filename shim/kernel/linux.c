@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "kernel/mapping.h"
 #include "kernel/pressure.h"
 #include "kernel/scan.h"
 #include "kernel/sysfs.h"
@@ -32,38 +33,43 @@
 		error;                                                                             \
 	})
 
+/* Our own calls are raw: under their libc names they would be the program's (abi/mmap.c). */
+static int error_of(long value)
+{
+	return value < 0 ? (int)-value : 0;
+}
+
 static void *linux_reserve(void *hint, size_t bytes)
 {
-	int saved_errno = errno;
-	void *p = mmap(hint, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	long p = raw_mmap(hint, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+	                  0);
 
-	errno = saved_errno;
-	return p == MAP_FAILED ? NULL : p;
+	return error_of(p) ? NULL : (void *)p;
 }
 
 static int linux_unreserve(void *addr, size_t bytes)
 {
-	return CALL(munmap(addr, bytes));
+	return error_of(raw_munmap(addr, bytes));
 }
 
 static int linux_make_usable(void *addr, size_t bytes)
 {
-	return CALL(mprotect(addr, bytes, PROT_READ | PROT_WRITE));
+	return error_of(raw_mprotect(addr, bytes, PROT_READ | PROT_WRITE));
 }
 
 static int linux_advise_huge(void *addr, size_t bytes)
 {
-	return CALL(madvise(addr, bytes, MADV_HUGEPAGE));
+	return error_of(raw_madvise(addr, bytes, MADV_HUGEPAGE));
 }
 
 static int linux_advise_base(void *addr, size_t bytes)
 {
-	return CALL(madvise(addr, bytes, MADV_NOHUGEPAGE));
+	return error_of(raw_madvise(addr, bytes, MADV_NOHUGEPAGE));
 }
 
 static int linux_give_back(void *addr, size_t bytes)
 {
-	return CALL(madvise(addr, bytes, MADV_DONTNEED));
+	return error_of(raw_madvise(addr, bytes, MADV_DONTNEED));
 }
 
 static int linux_split(void *unit)
@@ -72,29 +78,29 @@ static int linux_split(void *unit)
 	 * still whole inside, as a write after fork leaves it.  The page itself may be the one that
 	 * was written, and then not be part of that folio: hence a second one. */
 	char *page = unit;
-	int error = CALL(madvise(page, machine.page, MADV_COLD));
+	int error = error_of(raw_madvise(page, machine.page, MADV_COLD));
 
-	return error ? error : CALL(madvise(page + machine.unit / 2, machine.page, MADV_COLD));
+	return error ? error
+	             : error_of(raw_madvise(page + machine.unit / 2, machine.page, MADV_COLD));
 }
 
 static int linux_collapse(void *unit)
 {
-	return CALL(madvise(unit, machine.unit, MADV_COLLAPSE));
+	return error_of(raw_madvise(unit, machine.unit, MADV_COLLAPSE));
 }
 
 static int linux_move(void *from, size_t bytes, void *to)
 {
 	/* DONTUNMAP, so that the source stays part of the zone instead of becoming a hole that
 	 * another mapping of the program could fall into. */
-	return CALL(mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP,
-	                   to) == MAP_FAILED);
+	return error_of(raw_mremap(from, bytes, bytes,
+	                           MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to));
 }
 
 static int linux_remap(void *addr, size_t bytes)
 {
-	return CALL(mmap(addr, bytes, PROT_READ | PROT_WRITE,
-	                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
-	                 0) == MAP_FAILED);
+	return error_of(raw_mmap(addr, bytes, PROT_READ | PROT_WRITE,
+	                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0));
 }
 
 static size_t linux_resident(void *addr, size_t bytes)

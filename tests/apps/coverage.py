@@ -1,6 +1,6 @@
 """Programs with much memory: nine tenths of it must be huge pages.
 
-    coverage.py --library PATH python|redis|sqlite
+    coverage.py --library PATH python|python_arenas|java|redis|sqlite
 
 The program is stopped at its fullest (it waits for us) and the kernel is asked; its exit report,
 if memory is still held when it is written, must say the same.
@@ -24,12 +24,12 @@ def rollup(pid):
     return {name: int(kib) * 1024 for name, kib in fields}
 
 
-def check_huge(pid, at_least):
+def check_huge(pid, at_least, share=SHARE):
     fields = rollup(pid)
     anonymous, huge = fields["Anonymous"], fields["AnonHugePages"]
     print(f"{anonymous / MIB:.0f} MiB anonymous, {huge / anonymous:.1%} of it huge")
     expect(anonymous >= at_least, "the program did not take the memory that the test is about")
-    expect(huge >= SHARE * anonymous, f"less than {SHARE:.0%} is huge")
+    expect(huge >= share * anonymous, f"less than {share:.0%} is huge")
 
 
 def check_report(scratch, at_least):
@@ -54,6 +54,36 @@ assert len(d) == 3_000_000 and d["key 2999999"] == "value 20999993"
 del d
 """
 
+# With Python's own allocator, which takes its memory with mmap.
+ARENAS = r"""
+import sys
+d = {f"key {i}": [f"value {i * 7}", [i, i + 1, str(i)], i * 1.5] for i in range(1_000_000)}
+print("full", flush=True)
+sys.stdin.readline()
+assert len(d) == 1_000_000 and d["key 999999"][0] == "value 6999993"
+del d
+"""
+
+JAVA = r"""
+import java.util.*;
+
+public class Fill {
+    public static void main(String[] args) throws Exception {
+        List<byte[]> blocks = new ArrayList<>();
+        for (int i = 0; i < 1100; i++) {
+            byte[] block = new byte[480000];
+            Arrays.fill(block, (byte)i);
+            blocks.add(block);
+        }
+        System.out.println("full");
+        System.in.read();
+        for (int i = 0; i < blocks.size(); i++)
+            if (blocks.get(i)[479999] != (byte)i)
+                System.exit(1);
+    }
+}
+"""
+
 # A row is 500 bytes: 512 MiB of them.
 SQLITE = """
 CREATE TABLE row(id INTEGER PRIMARY KEY, text TEXT);
@@ -63,10 +93,10 @@ SELECT 'full';
 """
 
 
-def until_full(session, command, text):
+def until_full(session, command, text, env=None):
     """Start a program, give it `text`, and wait until it says that it is full."""
     process = session.popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                            env={"PYTHONMALLOC": "malloc"})
+                            env=env)
     process.stdin.write(text.encode())
     process.stdin.flush()
     expect(process.stdout.readline() == b"full\n", f"{command[0]} did not come so far")
@@ -81,8 +111,25 @@ def finish(process):
 def python(scratch):
     session = scratch.session(preload=True)
     script = session.write("script.py", PYTHON)
-    process = until_full(session, ["/usr/bin/python3", script], "")
+    process = until_full(session, ["/usr/bin/python3", script], "",
+                         env={"PYTHONMALLOC": "malloc"})
     check_huge(process.pid, at_least=300 * MIB)
+    finish(process)
+
+
+def python_arenas(scratch):
+    session = scratch.session(preload=True)
+    process = until_full(session, ["/usr/bin/python3", session.write("script.py", ARENAS)], "")
+    check_huge(process.pid, at_least=450 * MIB, share=0.95)
+    finish(process)
+
+
+def java(scratch):
+    """The heap is reserved at a place that the JVM names, and committed by MAP_FIXED."""
+    session = scratch.session(preload=True)
+    source = session.write("Fill.java", JAVA)
+    process = until_full(session, ["/usr/bin/java", "-Xmx1g", source], "")
+    check_huge(process.pid, at_least=512 * MIB)
     finish(process)
 
 
@@ -104,7 +151,7 @@ def redis(scratch):
     check_report(scratch, at_least=1000 * MIB)
 
 
-TESTS = {"python": python, "sqlite": sqlite, "redis": redis}
+TESTS = {"python": python, "python_arenas": python_arenas, "java": java, "sqlite": sqlite, "redis": redis}
 
 if __name__ == "__main__":
     main(TESTS[sys.argv.pop()])

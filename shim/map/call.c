@@ -1,0 +1,88 @@
+/* call.c: munmap, mprotect and madvise. */
+#include <errno.h>
+#include <sys/mman.h> /* MADV_*: no call is made from here */
+
+#include "kernel/mapping.h"
+#include "map/map.h"
+#include "map/part.h"
+
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+
+/* ---- munmap ---- */
+
+/* The notes go first: once the memory is gone, another thread may map and note the same addresses.
+ * A pad that the kernel then does not take away is noted again, or it would be mapped for ever. */
+static long unmap(struct span s)
+{
+	uintptr_t pad = span_pad(s);
+
+	span_cut(s);
+	notes_forget(s.start, s.end);
+	if (pad)
+		note_forget_pad(pad);
+	long result = kernel_map->munmap((void *)s.start, span_bytes(s));
+	if (result && pad)
+		notes_place(pad & -machine.unit, s.end, pad);
+	return result;
+}
+
+long map_munmap(void *addr, size_t bytes)
+{
+	struct span s;
+
+	if (!span_of(&s, addr, bytes) || !span_noted(s))
+		return kernel_map->munmap(addr, bytes);
+	span_without_pads(s);
+	s.end = span_with_pad(s);
+	return unmap(s);
+}
+
+/* ---- mprotect ---- */
+
+/* On part of a unit it ends the huge page, but leaves nothing partially mapped (K2). */
+long map_mprotect(void *addr, size_t bytes, int protection)
+{
+	struct span s;
+
+	if (!span_of(&s, addr, bytes) || !span_noted(s))
+		return kernel_map->mprotect(addr, bytes, protection);
+	span_without_pads(s);
+	s.end = span_with_pad(s);
+	return kernel_map->mprotect(addr, span_bytes(s), protection);
+}
+
+/* ---- madvise ---- */
+
+static bool takes_memory(int advice)
+{
+	return advice == MADV_DONTNEED || advice == MADV_DONTNEED_LOCKED ||
+	       advice == MADV_GUARD_INSTALL;
+}
+
+long map_madvise(void *addr, size_t bytes, int advice)
+{
+	struct span s;
+
+	if (!span_of(&s, addr, bytes) || !span_noted(s))
+		return kernel_map->madvise(addr, bytes, advice);
+	span_without_pads(s);
+	/* Guards would be found in what a pad turns into when the mapping grows. */
+	if (advice == MADV_GUARD_INSTALL && span_with_pad(s) != s.end)
+		pad_drop(s.end - 1);
+	s.end = span_with_pad(s);
+	if (takes_memory(advice))
+		span_cut_for_good(s);
+	if (advice == MADV_HUGEPAGE || advice == MADV_NOHUGEPAGE) {
+		span_join(s);
+		notes_own(s.start, s.end);
+	}
+	long result = kernel_map->madvise(addr, span_bytes(s), advice);
+	if (!result && takes_memory(advice))
+		span_mend(s);
+	return result;
+}

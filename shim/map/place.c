@@ -1,0 +1,282 @@
+/* place.c: mmap. */
+#include "map/place.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h> /* MAP_*, PROT_*, MADV_*: no call is made from here */
+
+#include "kernel/mapping.h"
+#include "kernel/sysfs.h"
+#include "map/map.h"
+#include "map/packing.h"
+#include "options.h"
+#include "report/stats.h"
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ  22
+#define MADV_POPULATE_WRITE 23
+#endif
+
+/* Beyond this a program is placing its memory itself. */
+#define LARGEST (1ul << 40)
+/* A placed mapping does not always share its VMA with its neighbours, as it would if the kernel had
+ * placed it.  The kernel's default for all VMAs is 65530; a quarter is for this. */
+enum { MOST_MAPPINGS = 16000 };
+
+bool map_active;
+
+void map_init(void)
+{
+	char word[16];
+
+	map_active =
+		options.map && options.huge &&
+		(!sysfs_choice(SYSFS_THP "enabled", word, sizeof(word)) || strcmp(word, "never"));
+}
+
+/* ---- places ---- */
+
+uintptr_t padded_end(uintptr_t end)
+{
+	uintptr_t full = (end + machine.unit - 1) & -machine.unit;
+	size_t waste = full - end;
+
+	/* A pad is noted in grains. */
+	return waste <= machine.unit / 100 * options.pad && !(waste & (machine.grain - 1)) ? full
+	                                                                                   : end;
+}
+
+static uintptr_t reserve(size_t bytes, int flags)
+{
+	long p = kernel_map->mmap(NULL, bytes, PROT_NONE, flags, -1, 0);
+
+	return p < 0 ? 0 : (uintptr_t)p;
+}
+
+static void unmap(uintptr_t start, uintptr_t end)
+{
+	if (end > start)
+		kernel_map->munmap((void *)start, end - start);
+}
+
+/* The kernel aligns by itself what is a multiple of a unit (>= 6.7, K3). */
+static uintptr_t reserve_at(size_t bytes, size_t offset, int flags)
+{
+	size_t whole = (bytes + machine.unit - 1) & -machine.unit;
+	uintptr_t got = offset ? 0 : reserve(whole, flags);
+
+	if (got && is_whole(got)) {
+		unmap(got + bytes, got + whole);
+		return got;
+	}
+	unmap(got, got ? got + whole : 0);
+	whole += machine.unit;
+	got = reserve(whole, flags);
+	if (!got)
+		return 0;
+	uintptr_t start = got + ((offset - got) & (machine.unit - 1));
+	unmap(got, start);
+	unmap(start + bytes, got + whole);
+	return start;
+}
+
+uintptr_t reserve_place(size_t bytes, size_t offset, int flags)
+{
+	uintptr_t start = reserve_at(bytes, offset, flags);
+
+	if (start) /* what was noted there is out of date */
+		notes_disown(start, start + bytes);
+	return start;
+}
+
+static void advise(struct span s)
+{
+	if (kernel_map->madvise((void *)s.start, span_bytes(s), MADV_HUGEPAGE))
+		stat_add(advice_failures, 1);
+}
+
+void placed(struct span s, uintptr_t end)
+{
+	if (!notes_place(s.start, s.end, end == s.end ? 0 : end) && end != s.end)
+		unmap(end, s.end);
+	advise(s);
+}
+
+/* ---- population ---- */
+
+/* MAP_POPULATE itself comes before the advice, and would fill the mapping with base pages (K2).
+ * Like it, this reports no failure. */
+static void populate(struct span s, int protection)
+{
+	int advice = protection & PROT_WRITE ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
+	long result = kernel_map->madvise((void *)s.start, span_bytes(s), advice);
+
+	if (result == -EINVAL && protection & PROT_WRITE) /* kernel < 5.14 */
+		for (uintptr_t page = s.start; page < s.end; page += machine.page)
+			*(volatile char *)page = 0;
+}
+
+static int without_populate(int flags)
+{
+	return flags & ~MAP_POPULATE;
+}
+
+/* ---- new mappings ---- */
+
+static bool is_big_and_plain(size_t bytes, int protection, int flags)
+{
+	const int accesses = PROT_READ | PROT_WRITE | PROT_EXEC;
+	const int known = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_POPULATE;
+
+	return bytes >= machine.unit && bytes <= LARGEST && !(flags & ~known) &&
+	       !(protection & ~accesses) &&
+	       (flags & (MAP_PRIVATE | MAP_ANONYMOUS)) == (MAP_PRIVATE | MAP_ANONYMOUS) &&
+	       notes_mappings() < MOST_MAPPINGS;
+}
+
+/* Reserved without access and then opened, because a MAP_FIXED over the reservation that fails may
+ * have unmapped it first, and another thread may have taken its place.  Returns a negative errno
+ * value if it is not to be had. */
+static long place(size_t bytes, int protection, int flags)
+{
+	size_t rounded = (bytes + machine.page - 1) & -machine.page;
+	struct span s;
+
+	s.start = reserve_place(padded_end(rounded), 0, without_populate(flags));
+	s.end = s.start + padded_end(rounded);
+	if (!s.start)
+		return -ENOMEM;
+	if (protection && kernel_map->mprotect((void *)s.start, span_bytes(s), protection)) {
+		unmap(s.start, s.end);
+		return -ENOMEM;
+	}
+	placed(s, s.start + rounded);
+	stat_add(map_placed, 1);
+	if (flags & MAP_POPULATE)
+		populate((struct span){s.start, s.start + rounded}, protection);
+	return (long)s.start;
+}
+
+/* ---- mappings over others ---- */
+
+static bool is_anonymous(int flags)
+{
+	const int other = MAP_SHARED | MAP_STACK | MAP_GROWSDOWN | MAP_HUGETLB | MAP_LOCKED;
+
+	return flags & MAP_ANONYMOUS && !(flags & other);
+}
+
+/* A program that commits or gives up part of what it reserved: memory of the same kind, so it gets
+ * the same advice, and the kernel can merge it with its neighbours. */
+static long map_over(struct span s, int protection, int flags, int fd, long offset)
+{
+	bool same = is_anonymous(flags) && (note_advised(s.start) || note_advised(s.end - 1));
+	int populated = same ? flags & MAP_POPULATE : 0;
+
+	if (flags & MAP_FIXED) {
+		span_cut(s);
+		if (note_pad(s.end - 1) == s.end)
+			pad_drop(s.end - 1);
+	}
+	long result = kernel_map->mmap((void *)s.start, span_bytes(s), protection,
+	                               flags & ~populated, fd, offset);
+	if (result != (long)s.start)
+		return result;
+	if (same) {
+		advise(s);
+		span_mend(s);
+	} else {
+		notes_forget(s.start, s.end);
+	}
+	if (populated)
+		populate(s, protection);
+	return result;
+}
+
+/* The kernel chose the place.  If we noted something there, it is out of date. */
+long not_placed(long result, size_t bytes)
+{
+	struct span s;
+
+	if (result >= 0 && span_of(&s, (void *)result, bytes) && span_noted(s))
+		notes_disown(s.start, s.end);
+	return result;
+}
+
+static bool is_packable(const void *addr, size_t bytes, int protection, int flags)
+{
+	return !addr && protection == (PROT_READ | PROT_WRITE) &&
+	       flags == (MAP_PRIVATE | MAP_ANONYMOUS) && notes_mappings() < MOST_MAPPINGS &&
+	       packing_wants(bytes);
+}
+
+/* Where we want it; a negative value if the kernel shall decide. */
+static long map_new(void *addr, size_t bytes, int protection, int flags, long offset)
+{
+	if (!map_active || offset & (long)(machine.page - 1))
+		return -1;
+	if (!addr && is_big_and_plain(bytes, protection, flags))
+		return place(bytes, protection, flags);
+	if (is_packable(addr, bytes, protection, flags))
+		return packing_take(bytes);
+	return -1;
+}
+
+/* The program named the place, and got it or another: if it is a whole unit, treat it as ours (the
+ * Java heap). */
+static void adopt(long result, size_t bytes, int protection, int flags)
+{
+	struct span s;
+
+	if (result >= 0 && is_whole((uintptr_t)result) && !(flags & MAP_POPULATE) &&
+	    is_big_and_plain(bytes, protection, flags) && span_of(&s, (void *)result, bytes))
+		placed(s, s.end);
+}
+
+/* Whether shared memory is huge where it is advised: asked once, when it matters. */
+static bool shared_may_be_huge(void)
+{
+	enum { UNKNOWN, YES, NO };
+	static int known;
+	char word[16];
+
+	if (at_get(&known) == UNKNOWN)
+		at_set(&known, sysfs_choice(SYSFS_THP "shmem_enabled", word, sizeof(word)) &&
+		                               strcmp(word, "never") && strcmp(word, "deny")
+		                       ? YES
+		                       : NO);
+	return at_get(&known) == YES;
+}
+
+/* Shared memory is a file's, where a huge page that is mapped in part stays whole in the file, so
+ * there is nothing to note.  The kernel aligns it by itself where it may be huge at all.  (A file
+ * that is not in memory takes no notice of the advice.) */
+static void advise_shared(long result, size_t bytes, int flags)
+{
+	struct span s;
+
+	if (result >= 0 && bytes >= machine.unit && (flags & MAP_TYPE) == MAP_SHARED &&
+	    shared_may_be_huge() && span_of(&s, (void *)result, bytes))
+		advise(s);
+}
+
+long map_mmap(void *addr, size_t bytes, int protection, int flags, int fd, long offset)
+{
+	struct span s;
+
+	if (map_active && flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) {
+		if (!span_of(&s, addr, bytes) || !span_noted(s))
+			return kernel_map->mmap(addr, bytes, protection, flags, fd, offset);
+		span_without_pads(s);
+		return map_over(s, protection, flags, fd, offset);
+	}
+	long result = map_new(addr, bytes, protection, flags, offset);
+	if (result >= 0)
+		return result;
+	result = not_placed(kernel_map->mmap(addr, bytes, protection, flags, fd, offset), bytes);
+	if (map_active)
+		advise_shared(result, bytes, flags);
+	if (map_active && addr)
+		adopt(result, bytes, protection, flags);
+	return result;
+}
