@@ -1,29 +1,44 @@
 #include "map/notes.h"
 
+#include <string.h>
 #include <sys/mman.h> /* PROT_*, MAP_*: no call is made from here */
 
 #include "kernel/mapping.h"
 
 enum { MOST_BASE = 4096 };
 
+/* Leaves for 4 TiB of neighbourhoods, and the heap of no program lies in that many. */
+enum { MOST_LEAVES = 256, LEAF_BYTES = NOTES_LEAF * sizeof(note_word) };
+
 note_word *notes_root[NOTES_ROOT];
+static uintptr_t pool;   /* LEAF_BYTES each, all zero; no page is there before it is written */
+static size_t pool_used; /* leaves; may grow beyond MOST_LEAVES */
 static size_t mappings;
 static size_t base_units;
 
-/* Two threads may want the same leaf: the second one's is thrown away. */
+/* At once, and not when a leaf is needed: that is within a call of the program, which may have made
+ * a hole a moment ago that it wants to fill again, and the kernel would put the leaf there. */
+bool notes_init(void)
+{
+	if (pool)
+		return true;
+	long made = kernel_map->mmap(NULL, (size_t)MOST_LEAVES * LEAF_BYTES, PROT_READ | PROT_WRITE,
+	                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	pool = made < 0 ? 0 : (uintptr_t)made;
+	return pool;
+}
+
+/* Two threads may want the same leaf: the second one's is lost. */
 static note_word *make_leaf(note_word **root)
 {
-	const size_t bytes = NOTES_LEAF * sizeof(note_word);
 	note_word *none = NULL;
-	long made = kernel_map->mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-	                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t n = at_get(&pool_used) < MOST_LEAVES ? at_add(&pool_used, 1) : MOST_LEAVES;
 
-	if (made < 0)
+	if (!pool || n >= MOST_LEAVES)
 		return NULL;
-	if (at_cas(root, &none, (note_word *)made))
-		return (note_word *)made;
-	kernel_map->munmap((void *)made, bytes);
-	return none;
+	note_word *leaf = (note_word *)(pool + n * LEAF_BYTES);
+	return at_cas(root, &none, leaf) ? leaf : none;
 }
 
 static note_word *note_make(uintptr_t address)
@@ -206,10 +221,7 @@ size_t notes_mappings(void)
 
 void notes_reset(void)
 {
-	for (size_t i = 0; i < NOTES_ROOT; i++) {
-		if (notes_root[i])
-			kernel_map->munmap(notes_root[i], NOTES_LEAF * sizeof(note_word));
-		notes_root[i] = NULL;
-	}
-	mappings = base_units = 0;
+	memset(notes_root, 0, sizeof(notes_root));
+	memset((void *)pool, 0, (pool_used < MOST_LEAVES ? pool_used : MOST_LEAVES) * LEAF_BYTES);
+	pool_used = mappings = base_units = 0;
 }

@@ -46,6 +46,10 @@ enum { NOTES_LEAF = 1 << 13, NOTES_ROOT = 1 << 13 };
 
 extern note_word *notes_root[NOTES_ROOT];
 
+/* Take the address space that notes need (4 MiB; memory only where something is noted).  False if
+ * it is not to be had: then nothing will ever be noted. */
+bool notes_init(void);
+
 /* The word of the unit that holds this address; NULL if nothing was ever noted near it. */
 static inline note_word *note_at(uintptr_t address)
 {
@@ -70,7 +74,7 @@ bool note_advised(uintptr_t address);
 uintptr_t note_pad(uintptr_t address);
 
 /* Note that the whole units of [start, end) are placed; a pad begins at `pad` (0: none), which lies
- * in the last one.  False, and nothing is noted, if there is no memory for it.  What was noted of
+ * in the last one.  False, and nothing is noted, if there is no room for it.  What was noted of
  * these units before is forgotten. */
 bool notes_place(uintptr_t start, uintptr_t end, uintptr_t pad);
 /* Forget the whole units of [start, end). */

@@ -48,18 +48,15 @@ void pad_drop(uintptr_t address)
 	kernel_map->munmap((void *)s.start, span_bytes(s));
 }
 
-static void drop_if_overlapped(uintptr_t address, struct span s)
-{
-	uintptr_t pad = note_pad(address);
-
-	if (pad && pad < s.end && (s.start > pad || s.end < unit_start(address) + machine.unit))
-		pad_drop(address);
-}
-
 void span_without_pads(struct span s)
 {
-	drop_if_overlapped(s.start, s);
-	drop_if_overlapped(s.end - 1, s);
+	for (uintptr_t unit = unit_start(s.start); unit < s.end && unit >= unit_start(s.start);
+	     unit = note_next(unit)) {
+		uintptr_t pad = note_pad(unit);
+
+		if (pad && pad < s.end && s.start < unit + machine.unit)
+			pad_drop(unit);
+	}
 }
 
 /* ---- cuts ---- */

@@ -41,8 +41,8 @@ uintptr_t span_with_pad(struct span s);
 /* Where the pad begins that lies at the end of this range, as span_with_pad() made it; 0 if there
  * is none. */
 uintptr_t span_pad(struct span s);
-/* The program deals with addresses that we gave to a pad: it must not find anything there.  Unmaps
- * the pads that `s` overlaps without covering them. */
+/* The program names addresses that we gave to a pad: it must not find anything there.  Unmaps the
+ * pads that overlap `s`. */
 void span_without_pads(struct span s);
 /* Unmap the pad of the unit that holds this address. */
 void pad_drop(uintptr_t address);

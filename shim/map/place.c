@@ -31,7 +31,8 @@ void map_init(void)
 
 	map_active =
 		options.map && options.huge &&
-		(!sysfs_choice(SYSFS_THP "enabled", word, sizeof(word)) || strcmp(word, "never"));
+		(!sysfs_choice(SYSFS_THP "enabled", word, sizeof(word)) || strcmp(word, "never")) &&
+		notes_init();
 }
 
 /* ---- places ---- */

@@ -193,32 +193,41 @@ void unplug()
 
 // ---- what a program can see ----
 
-// Who sets it is not inlined: a jump back must find its caller's registers as they were.
 sigjmp_buf after_fault;
+volatile sig_atomic_t fault_expected;
 
-void on_fault(int)
+// Only a probe may fault.  Anything else is an error of the shim, or of this program: the default
+// action then ends it.
+void on_fault(int signal)
 {
-	siglongjmp(after_fault, 1);
+	if (fault_expected)
+		siglongjmp(after_fault, 1);
+	std::signal(signal, SIG_DFL);
+}
+
+// Whether `touch` faults.  Not inlined: a jump back must find its caller's registers as they were.
+template <typename Touch> __attribute__((noinline)) bool faults(Touch &&touch)
+{
+	fault_expected = 1;
+	const bool faulted = sigsetjmp(after_fault, 0);
+	if (!faulted)
+		touch();
+	fault_expected = 0;
+	return faulted;
 }
 
 // 'x': a fault; else how it may be used, and what it holds.
-__attribute__((noinline)) void probe(const Slot &s, size_t index)
+void probe(const Slot &s, size_t index)
 {
 	volatile uint64_t *word = reinterpret_cast<volatile uint64_t *>(at(s, index));
 	volatile uint64_t first = 0, last = 0;
 
-	if (sigsetjmp(after_fault, 0)) {
+	if (faults([&] { first = word[0], last = word[page / 8 - 1]; })) {
 		print(" %zu:x", index);
 		return;
 	}
-	first = word[0];
-	last = word[page / 8 - 1];
-	if (sigsetjmp(after_fault, 0)) {
-		print(" %zu:r%lx,%lx", index, first, last);
-		return;
-	}
-	word[0] = first;
-	print(" %zu:w%lx,%lx", index, first, last);
+	const bool read_only = faults([&] { word[0] = first; });
+	print(" %zu:%c%lx,%lx", index, read_only ? 'r' : 'w', first, last);
 }
 
 void probe_near(const Slot &s, Part p)
@@ -373,15 +382,14 @@ void do_map()
 	show(s, {0, pages});
 }
 
-__attribute__((noinline)) bool write_page(char *where, uint64_t stamp)
+bool write_page(char *where, uint64_t stamp)
 {
 	volatile uint64_t *word = reinterpret_cast<volatile uint64_t *>(where);
 
-	if (sigsetjmp(after_fault, 0))
-		return false;
-	word[0] = stamp;
-	word[page / 8 - 1] = ~stamp;
-	return true;
+	return !faults([=] {
+		word[0] = stamp;
+		word[page / 8 - 1] = ~stamp;
+	});
 }
 
 // Written pages hold what they were written with at both ends.
@@ -534,14 +542,15 @@ void do_grow(Slot &s)
 }
 
 // As far as it can be read.
-__attribute__((noinline)) bool reads_zero(const volatile char *from, size_t bytes)
+bool reads_zero(const volatile char *from, size_t bytes)
 {
-	if (sigsetjmp(after_fault, 0))
-		return true;
-	for (size_t i = 0; i < bytes; i += page / 2)
-		if (from[i])
-			return false;
-	return true;
+	volatile bool zero = true;
+
+	faults([&] {
+		for (size_t i = 0; i < bytes && zero; i += page / 2)
+			zero = !from[i];
+	});
+	return zero;
 }
 
 // Whether there is room behind a mapping is not the program's to know: if so, what was added must

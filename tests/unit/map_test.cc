@@ -59,6 +59,7 @@ class Map : public testing::Test
 		kernel_map = &hooks;
 		options_default(&options);
 		options.huge_after = 0;
+		ASSERT_TRUE(notes_init());
 		map_active = true;
 		fail_at = calls = 0;
 	}
