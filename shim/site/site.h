@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "site/plan.h"
 
@@ -21,6 +22,9 @@ enum site_kind { SITE_MALLOC = 1, SITE_MMAP = 2, SITE_SHARED = 4 };
 
 /* Whether any request is looked up at all.  Set once, by site_init(). */
 extern bool site_active;
+
+/* Whether rules may have a say in requests that mimalloc serves; set once. */
+extern bool site_small;
 
 /* Read the rules, open libunwind: from the constructor, once the heap is ready.  Does nothing, and
  * costs nothing, unless the options ask for rules or sites. */
@@ -34,6 +38,21 @@ const struct plan *site_lookup(enum site_kind kind, size_t bytes, const void *ca
 static inline const struct plan *site_plan(enum site_kind kind, size_t bytes, const void *caller)
 {
 	return __builtin_expect(site_active, 0) ? site_lookup(kind, bytes, caller) : NULL;
+}
+
+/* Return addresses for which no rule has a plan, whatever the size or the thread: of small requests
+ * these are nearly all, so they are known by one load.  A collision only costs a lookup. */
+enum { SITE_PLAIN_BITS = 12 };
+extern const void *site_plain[1 << SITE_PLAIN_BITS];
+
+static inline const void **site_plain_slot(const void *caller)
+{
+	return &site_plain[(uintptr_t)caller * 0x9E3779B97F4A7C15u >> (64 - SITE_PLAIN_BITS)];
+}
+
+static inline bool site_has_no_plan(const void *caller)
+{
+	return __atomic_load_n(site_plain_slot(caller), __ATOMIC_RELAXED) == caller;
 }
 
 #endif
