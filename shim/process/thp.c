@@ -103,7 +103,8 @@ static void learn_own(void)
 }
 
 /* Why the kernel will not set THP_FLAG_ADVISED; 0 if it will.  There is no way to ask but to set
- * it; what is right is set again by the caller. */
+ * it; what is right is set again by the caller.  A program that is started just then, which happens
+ * once at most, may inherit it. */
 static int advised_error(void)
 {
 	if (thp.advised_error == UNKNOWN)

@@ -311,6 +311,7 @@ TEST_F(Process, ThreadsAtOnce)
 	std::atomic<int> wrong{0};
 	std::vector<std::thread> threads;
 
+	process_thp_apply(THP_ADVISED); // to try what the kernel knows may show
 	for (int i = 0; i < 4; i++)
 		threads.emplace_back([&, i] {
 			for (int j = 0; j < 2000; j++) {
