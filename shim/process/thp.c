@@ -169,6 +169,10 @@ void process_thp_apply(enum plan_thp wanted)
 		complain(wanted, error);
 }
 
+_Static_assert(THP_SYSTEM + PROCESS_THP_ADVISED == THP_ADVISED &&
+                       THP_SYSTEM + PROCESS_THP_OFF == THP_OFF,
+               "the option's words and a rule's are in the same order");
+
 void process_thp_start(void)
 {
 	process_thp_apply(THP_SYSTEM + options.process_thp);
