@@ -26,6 +26,8 @@ enum option_type {
 
 enum { RELEASE_KEEP, RELEASE_BALANCED, RELEASE_TIGHT };
 enum { BACKGROUND_AUTO, BACKGROUND_ON, BACKGROUND_OFF };
+enum { PROCESS_THP_SYSTEM, PROCESS_THP_ADVISED, PROCESS_THP_OFF };
+enum { APP_THP_HONOUR, APP_THP_SOFTEN, APP_THP_IGNORE };
 
 /* The values.  One member for each line of options.def, with the line's name. */
 struct options {
