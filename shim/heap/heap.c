@@ -17,6 +17,7 @@
 #include "release/release.h"
 #include "report/report.h"
 #include "report/stats.h"
+#include "site/site.h"
 
 /* ---- start ---- */
 
@@ -77,6 +78,7 @@ void heap_constructor(void)
 {
 	ready();
 	threads_init_late();
+	site_init();
 	if (options.background == BACKGROUND_ON)
 		keeper_start();
 	if (strcmp(options.report, "off") != 0)
@@ -196,8 +198,17 @@ static __attribute__((noinline)) void *malloc_slow(size_t n)
 	return p ? p : no_memory();
 }
 
+/* Outside of the heap: the fast path came here with in_call set. */
+static const struct plan *plan_of(size_t n, const void *caller)
+{
+	thread_leave();
+	return site_plan(SITE_MALLOC, n, caller);
+}
+
 void *heap_malloc(size_t n)
 {
+	if (__builtin_expect(site_active, 0))
+		plan_of(n, __builtin_return_address(0));
 	void *p = is_small(n) ? AT_HAND(mi_malloc(n < 16 ? 16 : n)) : NULL;
 
 	return __builtin_expect(p != NULL, 1) ? p : malloc_slow(n);
