@@ -20,6 +20,7 @@ enum option_type {
 	OPTION_SIZE,    /* bytes: a number with an optional K, M or G (powers of 1024) */
 	OPTION_PERCENT, /* a number with an optional % */
 	OPTION_MS,      /* milliseconds: a number with an optional ms or s */
+	OPTION_NUMBER,  /* a number */
 	OPTION_ENUM,    /* one of the words of `words` */
 	OPTION_TEXT,    /* any text without ',' */
 };
@@ -35,6 +36,7 @@ struct options {
 #define OPTION_SIZE(name, def, min, max, help)    size_t name;
 #define OPTION_PERCENT(name, def, min, max, help) unsigned name;
 #define OPTION_MS(name, def, min, max, help)      unsigned name;
+#define OPTION_NUMBER(name, def, min, max, help)  unsigned name;
 #define OPTION_ENUM(name, def, words, help)       unsigned name;
 #define OPTION_TEXT(name, def, help)              char name[256];
 #include "options.def"

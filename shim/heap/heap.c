@@ -18,6 +18,7 @@
 #include "release/release.h"
 #include "report/report.h"
 #include "report/stats.h"
+#include "site/callers.h"
 #include "site/site.h"
 
 /* ---- start ---- */
@@ -82,6 +83,7 @@ void heap_constructor(void)
 	threads_init_late();
 	if (kernel->nodes() > 1 && nodes_open())
 		zones_place();
+	site_init();
 	if (options.background == BACKGROUND_ON)
 		keeper_start();
 	if (strcmp(options.report, "off") != 0)
@@ -215,7 +217,7 @@ static __attribute__((noinline)) void *malloc_slow(size_t n, const void *caller)
 /* Whether a rule may have a say in a small request: usually none has. */
 static inline bool is_planned(const void *caller)
 {
-	return __builtin_expect(site_small, 0) && !site_has_no_plan(caller);
+	return __builtin_expect(site_small, 0) && !caller_is_plain(caller);
 }
 
 void *heap_malloc(size_t n, const void *caller)

@@ -3,10 +3,10 @@
  *
  * A site is the hash of the first frames of the call stack as (build-id, offset) pairs: stable
  * across runs, hosts and address randomization.  To find it costs an unwind, so a lock-free table
- * keyed by the direct return address answers first; libunwind is asked only on first sight, and
- * where rules need deeper frames.
+ * of stacks seen before, keyed by the direct return address and the depth, answers first
+ * (stacks.h); unwinding (frames.h) is for first sight.
  *
- * Nothing here is called under a lock of ours, and what it calls itself (libunwind, the loader) may
+ * Nothing here is called under a lock of ours, and what it calls itself (libc, the demangler) may
  * call malloc: such a call is served without looking at its site.
  */
 #ifndef UNSPLIT_SITE_SITE_H
@@ -26,8 +26,8 @@ extern bool site_active;
 /* Whether rules may have a say in requests that mimalloc serves; set once. */
 extern bool site_small;
 
-/* Read the rules, open libunwind: from the constructor, once the heap is ready.  Does nothing, and
- * costs nothing, unless the options ask for rules or sites. */
+/* Read the rules, set up the tables: from the constructor, once the heap is ready.  Does nothing,
+ * and costs nothing, unless the options ask for rules or sites. */
 void site_init(void);
 
 /* The plan for a request of `bytes` by the code at `caller` (the return address of the exported
@@ -35,24 +35,14 @@ void site_init(void);
  * Must not be called between thread_enter() and thread_leave(), nor under any lock. */
 const struct plan *site_lookup(enum site_kind kind, size_t bytes, const void *caller);
 
+/* Count a small request (below what is looked up), for statistics only: about one in 512 KiB of
+ * them is looked at, and stands for the rest.  For slow paths; does nothing unless sites:on.  The
+ * same conditions as for site_lookup(). */
+void site_sample(size_t bytes, const void *caller);
+
 static inline const struct plan *site_plan(enum site_kind kind, size_t bytes, const void *caller)
 {
 	return __builtin_expect(site_active, 0) ? site_lookup(kind, bytes, caller) : NULL;
-}
-
-/* Return addresses for which no rule has a plan, whatever the size or the thread: of small requests
- * these are nearly all, so they are known by one load.  A collision only costs a lookup. */
-enum { SITE_PLAIN_BITS = 12 };
-extern const void *site_plain[1 << SITE_PLAIN_BITS];
-
-static inline const void **site_plain_slot(const void *caller)
-{
-	return &site_plain[(uintptr_t)caller * 0x9E3779B97F4A7C15u >> (64 - SITE_PLAIN_BITS)];
-}
-
-static inline bool site_has_no_plan(const void *caller)
-{
-	return __atomic_load_n(site_plain_slot(caller), __ATOMIC_RELAXED) == caller;
 }
 
 #endif
