@@ -17,6 +17,7 @@
 #include "release/release.h"
 #include "report/report.h"
 #include "report/stats.h"
+#include "site/rules.h"
 
 /* ---- start ---- */
 
@@ -77,6 +78,7 @@ void heap_constructor(void)
 {
 	ready();
 	threads_init_late();
+	rules_load();
 	if (options.background == BACKGROUND_ON)
 		keeper_start();
 	if (strcmp(options.report, "off") != 0)

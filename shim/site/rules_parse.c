@@ -229,7 +229,7 @@ static void parse_section(struct parser *p, const char *from, const char *end)
 	}
 	parse_heading(p, from + 1, close);
 	rest = skip_blanks(close + 1, end);
-	if (rest < end)
+	if (rest < end && *rest != '#' && *rest != ';')
 		mistake(p, rest, "text behind \"]\"", (struct span){rest, (size_t)(end - rest)},
 		        "a comment, which starts with #");
 }

@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -77,6 +76,12 @@ std::string mistake(const std::string &file)
 std::string key_mistake(const std::string &line)
 {
 	return mistake("[site s]\n" + line + "\n");
+}
+
+// That text starts like this.
+void expect_start(const std::string &text, const std::string &start)
+{
+	EXPECT_EQ(text.substr(0, start.size()), start) << text;
 }
 
 std::string shown(const rule &r, const char *name)
@@ -232,8 +237,9 @@ TEST(RulesParse, CommentsStandAloneOrBehindABlank)
 	EXPECT_STREQ((*r)->function, "a#b;c");
 	EXPECT_STREQ((*r)->plan.name, "x");
 	EXPECT_STREQ((*r)->caller, "y");
-	EXPECT_STREQ(Parsed("[site s]# no\n")->title, "");
-	EXPECT_STREQ(Parsed("[site s] # yes\n")->title, "s");
+	EXPECT_STREQ(Parsed("[site s]# five")->title, "s");
+	EXPECT_STREQ(Parsed("[site s] ; six")->title, "s");
+	EXPECT_STREQ(Parsed("[site a;b]")->title, "a;b");
 }
 
 TEST(RulesParse, LinesOfOtherSystems)
@@ -278,8 +284,8 @@ TEST(RulesMistakes, Sections)
 	EXPECT_EQ(mistake("\n[site]\n"), "f:2:6: the site has no name; accepted: [site NAME]");
 	EXPECT_EQ(mistake("[site  ]"), "f:1:8: the site has no name; accepted: [site NAME]");
 	EXPECT_EQ(mistake("[]"), "f:1:2: not a section (\"\"); accepted: [site NAME]");
-	EXPECT_EQ(mistake("[ sight s]"), "f:1:3: not a section (\"sight\"); accepted: [site NAME]; "
-	                                 "did you mean \"site\"?");
+	EXPECT_EQ(mistake("[ sit s]"), "f:1:3: not a section (\"sit\"); accepted: [site NAME]; "
+	                               "did you mean \"site\"?");
 	EXPECT_EQ(mistake("[sites]"),
 	          "f:1:2: not a section (\"sites\"); accepted: [site NAME]; did "
 	          "you mean \"site\"?");
@@ -302,7 +308,7 @@ TEST(RulesMistakes, NamesThatAreTooLong)
 	EXPECT_EQ(mistake("[site n" + name + "]"), "f:1:7: the name is too long (\"n" + name +
 	                                                   "\"); accepted: a name of 1 to 47 "
 	                                                   "bytes");
-	EXPECT_EQ(key_mistake("name = n" + name).substr(0, 30), "f:2:8: wrong value of name (\"n");
+	expect_start(key_mistake("name = n" + name), "f:2:8: wrong value of name (\"n");
 }
 
 TEST(RulesMistakes, Keys)
@@ -316,15 +322,15 @@ TEST(RulesMistakes, Keys)
 	EXPECT_EQ(key_mistake("frobnicate = 1"),
 	          "f:2:1: unknown key (\"frobnicate\"); accepted: function, module, caller, size, "
 	          "kind, thread, site, pages, populate, release, heal, node, name or thp");
-	EXPECT_EQ(key_mistake("= huge").substr(0, 26), "f:2:1: unknown key (\"\"); a");
-	EXPECT_EQ(key_mistake("Pages = huge").substr(0, 29), "f:2:1: unknown key (\"Pages\")");
+	expect_start(key_mistake("= huge"), "f:2:1: unknown key (\"\"); a");
+	expect_start(key_mistake("Pages = huge"), "f:2:1: unknown key (\"Pages\")");
 	EXPECT_EQ(key_mistake("heal = on\npages = huge\n heal = off"),
 	          "f:4:2: second key of this name in the section (\"heal\"); accepted: one");
 	EXPECT_EQ(key_mistake("pages: huge"), "f:2:12: \"=\" is missing; accepted: KEY = VALUE");
 	EXPECT_EQ(key_mistake("pages  # = huge"), "f:2:6: \"=\" is missing; accepted: KEY = VALUE");
 	EXPECT_EQ(key_mistake("pages ="),
 	          "f:2:8: pages has no value; accepted: huge, base or default");
-	EXPECT_EQ(key_mistake("kind = # all").substr(0, 24), "f:2:7: kind has no value");
+	expect_start(key_mistake("kind = # all"), "f:2:7: kind has no value");
 }
 
 TEST(RulesMistakes, Values)
@@ -347,8 +353,7 @@ TEST(RulesMistakes, Values)
 	EXPECT_EQ(key_mistake("kind = malloc, map,shared"),
 	          "f:2:16: wrong value of kind (\"map\"); accepted: malloc, mmap or shared, or "
 	          "several with commas between; did you mean \"mmap\"?");
-	EXPECT_EQ(key_mistake("kind = malloc,").substr(0, 32),
-	          "f:2:15: wrong value of kind (\"\");");
+	expect_start(key_mistake("kind = malloc,"), "f:2:15: wrong value of kind (\"\");");
 	EXPECT_EQ(key_mistake("site = 123"),
 	          "f:2:8: wrong value of site (\"123\"); accepted: the 16 "
 	          "hex digits that reports show");
@@ -356,11 +361,11 @@ TEST(RulesMistakes, Values)
 		key_mistake(std::string("site = ") + wrong);
 	for (const char *wrong : {"1024", "-1", "99999999999999999999", "preferred", "preferred x",
 	                          "local 1", "prefered 1", "1 2", "interleave 0,1"})
-		EXPECT_EQ(key_mistake(std::string("node = ") + wrong).substr(0, 29),
-		          "f:2:8: wrong value of node (\"");
+		expect_start(key_mistake(std::string("node = ") + wrong),
+		             "f:2:8: wrong value of node (\"");
 	for (const char *wrong : {"a[b", "a]", "a$", "a`", "a\\b", "caf\xc3\xa9", "\"quoted\""})
-		EXPECT_EQ(key_mistake(std::string("name = ") + wrong).substr(0, 29),
-		          "f:2:8: wrong value of name (\"");
+		expect_start(key_mistake(std::string("name = ") + wrong),
+		             "f:2:8: wrong value of name (\"");
 	EXPECT_EQ(key_mistake("function = 'main'"),
 	          "f:2:12: wrong value of function (\"'main'\"); accepted: a pattern of 1 to 255 "
 	          "bytes, without quotes around it");
@@ -381,10 +386,10 @@ TEST(RulesMistakes, LongValuesAreCutBetweenCharacters)
 
 TEST(RulesMistakes, ColumnsCountCharacters)
 {
-	EXPECT_EQ(mistake("[site \xc3\xa9t\xc3\xa9] x").substr(0, 7), "f:1:12:");
-	EXPECT_EQ(mistake("\xef\xbb\xbf[sit s]").substr(0, 6), "f:1:2:");
-	EXPECT_EQ(mistake("[site \xf0\x9f\x90\xa7] x").substr(0, 7), "f:1:10:");
-	EXPECT_EQ(key_mistake("\tpages\t=\tx").substr(0, 7), "f:2:10:");
+	expect_start(mistake("[site \xc3\xa9t\xc3\xa9] x"), "f:1:12:");
+	expect_start(mistake("\xef\xbb\xbf[sit s]"), "f:1:2:");
+	expect_start(mistake("[site \xf0\x9f\x90\xa7] x"), "f:1:10:");
+	expect_start(key_mistake("\tpages\t=\tx"), "f:2:10:");
 }
 
 TEST(RulesMistakes, BytesThatNoTextHas)
@@ -394,9 +399,8 @@ TEST(RulesMistakes, BytesThatNoTextHas)
 	for (const char *wrong :
 	     {"\x1b[31m", "\x7f", "\x80", "\xff", "\xc3", "\xc3(", "\xc0\x80", "\xe0\x80\x80",
 	      "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\xc2\x9b", "\r"})
-		EXPECT_EQ(key_mistake(std::string("caller = ") + wrong + "x").substr(0, 20),
-		          "f:2:10: not a text (")
-			<< wrong;
+		expect_start(key_mistake(std::string("caller = ") + wrong + "x"),
+		             "f:2:10: not a text (");
 	for (const char *right : {"\xc2\xa0", "\xc3\xa9", "\xe2\x82\xac", "\xed\x9f\xbf",
 	                          "\xee\x80\x80", "\xf0\x9f\x90\xa7", "\xf4\x8f\xbf\xbf"})
 		EXPECT_STREQ((*keys(std::string("caller = ") + right))->caller, right);
@@ -411,11 +415,11 @@ TEST(RulesMistakes, AllAreTold)
 	              "heal = z\n");
 
 	ASSERT_EQ(complaints.size(), 5u);
-	EXPECT_EQ(complaints[0].substr(0, 6), "f:2:9:");
-	EXPECT_EQ(complaints[1].substr(0, 6), "f:4:2:");
-	EXPECT_EQ(complaints[2].substr(0, 6), "f:6:8:");
-	EXPECT_EQ(complaints[3].substr(0, 6), "f:7:8:");
-	EXPECT_EQ(complaints[4].substr(0, 6), "f:8:8:");
+	expect_start(complaints[0], "f:2:9:");
+	expect_start(complaints[1], "f:4:2:");
+	expect_start(complaints[2], "f:6:8:");
+	expect_start(complaints[3], "f:7:8:");
+	expect_start(complaints[4], "f:8:8:");
 }
 
 TEST(RulesMistakes, MoreThan128Rules)
@@ -452,9 +456,9 @@ TEST(RulesNeeds, WhatTheMatchesAskFor)
 	EXPECT_EQ(needs("function = x"), unsigned(RULES_NEED_DEEP));
 	EXPECT_EQ(needs("site = 0123456789abcdef"), unsigned(RULES_NEED_DEEP));
 	EXPECT_EQ(needs("kind = mmap"), unsigned(RULES_NEED_KIND));
-	EXPECT_EQ(rules_needs(&Parsed("[site a]\nsize = 1\n[site b]\nthread = x\n").rules),
-	          unsigned(RULES_NEED_SIZE | RULES_NEED_THREAD));
-	EXPECT_EQ(rules_needs(&Parsed("").rules), 0u);
+	Parsed two("[site a]\nsize = 1\n[site b]\nthread = x\n"), none("");
+	EXPECT_EQ(rules_needs(&two.rules), unsigned(RULES_NEED_SIZE | RULES_NEED_THREAD));
+	EXPECT_EQ(rules_needs(&none.rules), 0u);
 }
 
 namespace
@@ -604,7 +608,7 @@ TEST_F(RulesMatch, FunctionsWithoutTheirTypes)
 		{"f", "f"},
 		{"f(int)", "f"},
 		{"ns::f(void (*)(int))", "ns::f"},
-		{"std::string g<int (*)(int)>(int)", "g<int (?)(int)>"},
+		{"std::string g<int (*)(int)>(int)", "g<int ?*??int)>"},
 		{"std::map<int, int> T::h(int) const", "T::h"},
 		{"(anonymous namespace)::f(int)", "?anonymous namespace)::f"},
 		{"operator new[](unsigned long)", "operator new[]"},
@@ -619,10 +623,7 @@ TEST_F(RulesMatch, FunctionsWithoutTheirTypes)
 
 	for (const auto &name : names) {
 		frames = {{name.function, "program", 0}};
-		// A "(" in a pattern says that it is about the whole name.
-		if (!strchr(name.bare, '(')) {
-			EXPECT_TRUE(holds(std::string("function = ") + name.bare)) << name.function;
-		}
+		EXPECT_TRUE(holds(std::string("function = ") + name.bare)) << name.function;
 		EXPECT_TRUE(holds("function = *")) << name.function;
 	}
 	for (const char *odd :
@@ -873,14 +874,15 @@ TEST_F(RulesLoadDeathTest, AFileOfNonsenseIsNotToldInFull)
 			lines += "x\n";
 		return lines;
 	}());
+	snprintf(options.rules, sizeof(options.rules), "%s", path.c_str());
 	EXPECT_EXIT(
 		{
-			std::string said = load(path);
-			fputs(said.c_str(), stderr);
-			_exit(int(std::count(said.begin(), said.end(), '\n')));
+			rules_load();
+			_exit(3);
 		},
-		testing::ExitedWithCode(12),
-		"and so on; \"unsplit check\" tells all\n.*without rules");
+		testing::ExitedWithCode(3),
+		"^(unsplit: .*:10[0-9][0-9]:2: .*\n){10}unsplit: \\.\\.\\. and so on; \"unsplit "
+		"check\" tells all\nunsplit: .* runs on without rules\n$");
 }
 
 TEST_F(RulesLoadDeathTest, StrictEndsTheProgram)
