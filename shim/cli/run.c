@@ -28,6 +28,15 @@ static bool is_switch(const char *name)
 	return false;
 }
 
+/* The path of a rule file from the root on: children of the program may stand elsewhere.  A file
+ * that is not there is left for the library to tell of. */
+static const char *from_root(const char *path)
+{
+	const char *absolute = strcmp(path, "off") == 0 ? NULL : realpath(path, NULL);
+
+	return absolute ? absolute : path;
+}
+
 /* "key=value", "key-with-dashes=value" or, for a switch, "key". */
 static bool take_option(struct request *r, const char *arg)
 {
@@ -43,6 +52,8 @@ static bool take_option(struct request *r, const char *arg)
 			*p = '_';
 	if (!value && is_switch(name))
 		value = "on";
+	if (value && strcmp(name, "rules") == 0)
+		value = from_root(value);
 	options_default(&unused);
 	if (!options_set(&unused, name, value, mistake, sizeof(mistake))) {
 		say("%s", mistake);

@@ -19,6 +19,7 @@
 #include "report/report.h"
 #include "report/stats.h"
 #include "site/callers.h"
+#include "site/rules.h"
 #include "site/site.h"
 
 /* ---- start ---- */

@@ -9,6 +9,7 @@
 #include "kernel/say.h"
 #include "release/release.h"
 #include "report/stats.h"
+#include "site/rules.h"
 
 __thread struct thread self __attribute__((tls_model("initial-exec")));
 
@@ -219,6 +220,7 @@ static void fork_child(void)
 	if (self.state == THREAD_ATTACHED)
 		link_self();
 	release_after_fork();
+	rules_forget_counts();
 	registry.forking = NULL;
 	pthread_mutex_unlock(&registry.lock);
 }

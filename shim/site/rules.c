@@ -1,32 +1,99 @@
-/*
- * rules.c: no rules are read yet.
- */
+/* rules.c: the rules of this process: read at start, counted later. */
 #include "site/rules.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kernel/say.h"
+#include "kernel/sysfs.h"
+#include "options.h"
 
 struct rules site_rules;
 
+static void complain_of_file(const char *path, const char *what, rules_complaint complain)
+{
+	char line[1024];
+
+	say_into(line, sizeof(line), "%s: %s", path, what);
+	complain(line);
+}
+
+unsigned rules_read(struct rules *r, const char *path, char *text, rules_complaint complain)
+{
+	/* One byte more than may be there, to notice it, and the NUL. */
+	long length = sysfs_read(path, text, RULES_TEXT_MAX + 2);
+	char what[128];
+
+	r->count = r->needs = 0;
+	if (length < 0) {
+		const char *reason = strerrordesc_np((int)-length);
+
+		say_into(what, sizeof(what), "cannot be read: %s",
+		         reason ? reason : "unknown error");
+		complain_of_file(path, what, complain);
+		return 1;
+	}
+	if (length > RULES_TEXT_MAX) {
+		say_into(what, sizeof(what), "too big; accepted: at most %d KiB",
+		         RULES_TEXT_MAX >> 10);
+		complain_of_file(path, what, complain);
+		return 1;
+	}
+	return rules_parse(r, text, (size_t)length, path, complain);
+}
+
+/* A file that is no rule file at all may have a mistake in each line. */
+static void complain_to_stderr(const char *line)
+{
+	enum { SHOWN = 10 };
+	static unsigned shown;
+
+	if (shown++ < SHOWN)
+		say("%s", line);
+	else if (shown == SHOWN + 2)
+		say("... and so on; \"unsplit check\" tells all");
+}
+
 void rules_load(void)
 {
+	static char text[RULES_TEXT_MAX + 2];
+	int saved_errno = errno;
+
+	if (strcmp(options.rules, "off") == 0)
+		return;
+	if (rules_read(&site_rules, options.rules, text, complain_to_stderr)) {
+		if (options.strict)
+			_exit(2);
+		say("%s: the program runs on without rules", options.rules);
+	}
+	errno = saved_errno;
 }
 
-unsigned rules_needs(const struct rules *rules)
+unsigned rules_needs(const struct rules *r)
 {
-	(void)rules;
-	return 0;
+	return r->needs;
 }
 
-void rules_match_stack(const struct rules *rules, const struct rule_query *query, uint64_t bits[2])
+/* Plans and rules are constant to whoever gets them, but for their counters. */
+void rules_count(const struct rule *rule, size_t bytes)
 {
-	(void)rules;
-	(void)query;
-	bits[0] = bits[1] = 0;
+	struct rule *r = (struct rule *)rule;
+
+	__atomic_fetch_add(&r->count, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&r->bytes, bytes, __ATOMIC_RELAXED);
 }
 
-const struct rule *rules_choose(const struct rules *rules, const uint64_t bits[2],
-                                const struct rule_query *query)
+void rules_counted(const struct rule *rule, uint64_t *count, uint64_t *bytes)
 {
-	(void)rules;
-	(void)bits;
-	(void)query;
-	return NULL;
+	*count = __atomic_load_n(&rule->count, __ATOMIC_RELAXED);
+	*bytes = __atomic_load_n(&rule->bytes, __ATOMIC_RELAXED);
+}
+
+void rules_forget_counts(void)
+{
+	for (struct rule *r = site_rules.rule; r < site_rules.rule + site_rules.count; r++) {
+		__atomic_store_n(&r->count, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&r->bytes, 0, __ATOMIC_RELAXED);
+	}
 }

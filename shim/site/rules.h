@@ -1,59 +1,174 @@
 /*
- * rules.h: the rules of a file, and which of them a request meets.
+ * rules.h: the rule file: which plan for which call site.
+ *
+ * The format
+ * ----------
+ *
+ *   # Comments start with "#" or ";", at the start of a line or behind a blank.
+ *   [site hot-table]
+ *   function = Table::grow
+ *   size     = >=1M
+ *   pages    = huge
+ *   populate = on
+ *
+ *   [site everything else]
+ *   pages = default
+ *
+ * A file has at most 128 rules and 256 KiB of text in UTF-8.  Each section is a rule; its name (1
+ * to 47 bytes, each only once) is for messages and reports.  For each request for memory the rules
+ * are tried in the order of the file, and the first one of which ALL matches hold decides alone:
+ * what it does not set is left to the options, not to a later rule.  A rule without a match holds
+ * always, so it stands last.  A rule without a setting leaves everything as it is: it makes an
+ * exception from rules below it.  A key stands once in a section, one to a line; case counts.
+ *
+ * Matches, which say when the rule holds:
+ *
+ *   function = GLOB       the function of any frame that is looked at (glob.h)
+ *   caller = GLOB         the function of the caller: the innermost frame that is neither the C or
+ *                         C++ runtime (by its file: libc, libstdc++, libunsplit, the loader, ...;
+ *                         or by its name: std::, operator new, ..., which templates put into any
+ *                         file) nor unknown code of theirs
+ *   module = GLOB         the base name of the file that this same caller's code is in: the
+ *                         program's, or a library's such as libfoo.so.2
+ *   size = SIZE           bytes of the request: >=1M, >1M, <=64K, <64K, 1M..4M (both included), 64K
+ *   kind = KIND,...       how it is asked for: malloc (with new, calloc, ...), mmap (private
+ * memory), shared (shared memory) thread = GLOB         the name of the thread that asks site =
+ * HASH           the 16 hex digits by which reports name a site
+ *
+ * A function's name is the demangled one of a C++ function.  A pattern without "(" need not care
+ * about parameters and return types: Table::grow fits "void Table::grow<int>(int, char*)" if it
+ * ends in a star, and "Table::grow(int) const" as it is.  Where there is no caller, as in a thread
+ * that the C library started for itself, neither `caller` nor `module` holds.
+ *
+ * Settings, which say what is done:
+ *
+ *   pages = huge|base|default             which pages the memory is put on
+ *   populate = on|off                     whether it is made resident when it is handed out
+ *   release = keep|balanced|tight         how it goes back; as the option `release`
+ *   heal = on|off                         whether broken units of it are made huge again
+ *   node = local|interleave|N|preferred N where it lies: on the asking thread's NUMA node, over all
+ *                                         in turn, on node N only, or there while there is room
+ *   name = TEXT                           what the kernel and reports call it: 1 to 47 printable
+ *                                         ASCII characters without [ ] \ $ `
+ *   thp = system|advised|off              huge pages in the whole process, from the first time that
+ *                                         the site is seen on
+ *
+ * A mistake is told with its place, as FILE:LINE:COLUMN (both from 1; a column is a character), and
+ * a file with a mistake is not used at all: half the rules may well be worse than none.
+ *
+ * Who reads the file
+ * ------------------
+ *
+ * The preloaded object reads it itself, once, before main(), so that LD_PRELOAD and
+ * UNSPLIT_CONF=rules:/path suffice, in a systemd unit, say; `unsplit check` uses this very code, so
+ * that both always agree.  Hence a parser of our own: it must not call malloc, and it must know the
+ * column.  The text stays in a static buffer, to which the rules point.
  */
 #ifndef UNSPLIT_SITE_RULES_H
 #define UNSPLIT_SITE_RULES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "site/plan.h"
 #include "site/site.h"
 
-struct rule_frame {
-	const char *function; /* demangled if C++; "" if unknown */
-	const char *module;   /* file's base name */
-	uint64_t offset;
+enum {
+	RULES_MAX = 128,
+	RULES_TEXT_MAX = 256 << 10, /* bytes of a file */
+	RULES_TITLE_SIZE = 48,      /* with its NUL, as plan.name */
 };
 
-struct rule_query {
-	enum site_kind kind;
-	size_t bytes;
-	uint64_t site;
-	const char *thread;
-	const struct rule_frame *frames; /* innermost first */
-	size_t frame_count;
-};
-
+/* One rule.  The globs are NULL where the file has none. */
 struct rule {
 	struct plan plan;
-	char title[48];
-	unsigned line;
+	char title[RULES_TITLE_SIZE];
+	unsigned line;  /* of its [site NAME] */
+	unsigned given; /* bit i: rule_keys[i] stands in the file (rules_keys.h) */
+	const char *function, *module, *caller, *thread;
+	uint64_t least, most; /* bytes of a request */
+	unsigned kinds;       /* bits of enum site_kind */
+	uint64_t site;        /* if has_site */
+	bool has_site;
+	/* What it decided so far; touched by rules_count() and read by rules_counted() only. */
+	uint64_t count, bytes;
+};
+
+/* What a query must tell for these rules; the rest of it may be left empty. */
+enum {
+	RULES_NEED_SIZE = 1,
+	RULES_NEED_THREAD = 2,
+	RULES_NEED_CALLER = 4, /* for `caller` or `module`: frames up to the first foreign one */
+	RULES_NEED_DEEP = 8,   /* for `function` or `site`: all frames that are ever looked at */
+	RULES_NEED_KIND = 16,
 };
 
 struct rules {
 	size_t count;
+	unsigned needs; /* RULES_NEED_... */
+	struct rule rule[RULES_MAX];
 };
 
-enum {
-	RULES_NEED_SIZE = 1,
-	RULES_NEED_THREAD = 2,
-	RULES_NEED_CALLER = 4, /* module or caller or function of some frame */
-	RULES_NEED_DEEP = 8,   /* frames above the innermost */
-	RULES_NEED_KIND = 16,
+/* One frame of a call stack.  Neither text may be NULL. */
+struct rule_frame {
+	const char *function; /* demangled if C++; "" if unknown */
+	const char *module;   /* file's base name */
+	uint64_t offset;      /* in the file */
 };
 
-/* What rules_load() read; count 0 if none. */
+/* One request for memory. */
+struct rule_query {
+	enum site_kind kind;
+	size_t bytes;
+	uint64_t site;
+	const char *thread;              /* its name; may be NULL if no rule needs it */
+	const struct rule_frame *frames; /* innermost first */
+	size_t frame_count;
+};
+
+/* The rules of this process. */
 extern struct rules site_rules;
 
-/* From options.rules; called by site_init(). */
+/* Read `site_rules` from the file that options.rules names ("off": none).  Mistakes go to stderr;
+ * then the process runs on without rules or, if strict is on, exits with status 2.  Once, while
+ * there is only one thread; allocates nothing, keeps errno. */
 void rules_load(void);
-unsigned rules_needs(const struct rules *rules);
-/* Bit i (of up to 128) is set if rule i's conditions on the stack (function, module, caller, site)
- * hold. */
-void rules_match_stack(const struct rules *rules, const struct rule_query *query, uint64_t bits[2]);
-/* The first of those whose conditions on kind, size and thread hold too; NULL if none. */
-const struct rule *rules_choose(const struct rules *rules, const uint64_t bits[2],
-                                const struct rule_query *query);
+
+/* What to tell of a mistake: one call for each, with a whole line's text (no newline). */
+typedef void (*rules_complaint)(const char *line);
+
+/* Make rules of text[0..length), which is changed: the rules point into it, and text[length] must
+ * be writable.  `file` is its name in complaints.  Returns the number of mistakes; if there is one,
+ * there are no rules.  Takes linear time; allocates nothing, thread-safe. */
+unsigned rules_parse(struct rules *r, char *text, size_t length, const char *file,
+                     rules_complaint complain);
+/* The same for the file at `path`; `text` has RULES_TEXT_MAX + 2 bytes and lives as long as `r`.
+ * A file that cannot be read is a mistake, too. */
+unsigned rules_read(struct rules *r, const char *path, char *text, rules_complaint complain);
+
+/* RULES_NEED_..., of all rules together. */
+unsigned rules_needs(const struct rules *r);
+
+/* The smallest request of malloc that any rule may have a plan for; UINT64_MAX if none has. */
+uint64_t rules_least(const struct rules *r);
+
+/* Set the bits of the rules whose `function`, `module`, `caller` and `site` hold.  That depends on
+ * the frames and the site alone, so it may be kept with the site.  Pure. */
+void rules_match_stack(const struct rules *r, const struct rule_query *q, uint64_t bits[2]);
+/* The first of those rules of which `kind`, `size` and `thread` hold, too; NULL if there is none.
+ * Pure. */
+const struct rule *rules_choose(const struct rules *r, const uint64_t bits[2],
+                                const struct rule_query *q);
+
+/* The caller among these frames; NULL if there is none.  Pure. */
+const struct rule_frame *rules_caller(const struct rule_frame *frames, size_t count);
+
+/* Count a request that `rule`, of site_rules, decided.  Thread-safe, async-signal-safe. */
+void rules_count(const struct rule *rule, size_t bytes);
+/* What was counted. */
+void rules_counted(const struct rule *rule, uint64_t *count, uint64_t *bytes);
+/* Forget what was counted: in a forked child, whose report shall hold its own requests only. */
+void rules_forget_counts(void);
 
 #endif

@@ -148,6 +148,23 @@ TEST(Run, SetsTheOptions)
 	EXPECT_EQ(seen("UNSPLIT_CONF", {"--strict"}), "strict:on");
 }
 
+TEST(Run, NamesTheRuleFileFromTheRoot)
+{
+	Directory d;
+	std::string file = d.write("rules.ini", "");
+	auto there = [&] { EXPECT_EQ(chdir(d.path().c_str()), 0); };
+	auto printed = [&](const std::string &option) {
+		Outcome o = unsplit({"run", "--dry-run", option, "ls"}, {}, there);
+		return o.out.substr(o.out.find("UNSPLIT_CONF"));
+	};
+
+	EXPECT_EQ(printed("--rules=rules.ini"), "UNSPLIT_CONF=rules:" + file + " ls\n");
+	EXPECT_EQ(printed("--rules=" + file), "UNSPLIT_CONF=rules:" + file + " ls\n");
+	EXPECT_EQ(printed("--rules=nothing"), "UNSPLIT_CONF=rules:nothing ls\n");
+	d.write("off", "");
+	EXPECT_EQ(printed("--rules=off"), "UNSPLIT_CONF=rules:off ls\n");
+}
+
 TEST(Run, AppendsToTheOptionsThatAreThere)
 {
 	EXPECT_EQ(seen("UNSPLIT_CONF", {}, {{"UNSPLIT_CONF", "delay:5"}}), "delay:5");

@@ -4,6 +4,7 @@ extern "C" {
 #include "report/emitter.h"
 #include "report/report.h"
 #include "report/stats.h"
+#include "site/rules.h"
 }
 
 #include "no_pagemap_scan.h"
@@ -15,6 +16,7 @@ extern "C" {
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <fcntl.h>
 #include <functional>
 #include <map>
@@ -464,6 +466,32 @@ TEST_F(Report, JsonHasEverything)
 	EXPECT_EQ(json.number("stats.returned_units"), 17u);
 #define STAT(name, unit, help) EXPECT_TRUE(json.has("stats." #name)) << #name;
 #include "report/stats.def"
+}
+
+TEST_F(Report, RulesAreListedWithWhatTheyDecided)
+{
+	static char text[] = "[site a \"1\"]\n\n[site b]\n";
+
+	EXPECT_FALSE(Json(written("/r.json", nullptr, 0)).has("rules.0.title"));
+	ASSERT_EQ(rules_parse(&site_rules, text, strlen(text), "", [](const char *) {}), 0u);
+	rules_count(&site_rules.rule[1], 100);
+	rules_count(&site_rules.rule[1], 28);
+	Json json(written("/r.json", nullptr, 0));
+	std::string table = written("/r.txt", nullptr, 0);
+	site_rules.count = 0;
+
+	EXPECT_TRUE(json.valid());
+	EXPECT_EQ(json.text("rules.0.title"), R"(a \"1\")") << "the reader keeps escapes";
+	EXPECT_EQ(json.number("rules.0.line"), 1u);
+	EXPECT_EQ(json.number("rules.0.count"), 0u);
+	EXPECT_EQ(json.number("rules.0.bytes"), 0u);
+	EXPECT_EQ(json.text("rules.1.title"), "b");
+	EXPECT_EQ(json.number("rules.1.line"), 3u);
+	EXPECT_EQ(json.number("rules.1.count"), 2u);
+	EXPECT_EQ(json.number("rules.1.bytes"), 128u);
+	EXPECT_FALSE(json.has("rules.2.title"));
+	EXPECT_TRUE(contains(table, "\nRequests that rules decided\n"));
+	EXPECT_TRUE(contains(table, "\n  b                      3           2   128 bytes\n"));
 }
 
 TEST_F(Report, TextStaysWithinEightyColumns)
