@@ -155,9 +155,10 @@ static void print_values(const struct option_row *row)
 	puts("'");
 }
 
+/* bash-completion reads the file inside a function, where a plain declare would be local. */
 static void document_completion(void)
 {
-	fputs("declare -A _unsplit_switches=(\n", stdout);
+	fputs("declare -gA _unsplit_switches=(\n", stdout);
 	for (const struct command *const *c = commands; *c; c++) {
 		printf("\t[%s]='", (*c)->name);
 		print_switches((*c)->usage);
@@ -169,7 +170,7 @@ static void document_completion(void)
 	fputs("'\n_unsplit_options='", stdout);
 	for (size_t i = 0; i < option_count; i++)
 		printf(" %s", option_rows[i].name);
-	fputs("'\ndeclare -A _unsplit_values=(\n", stdout);
+	fputs("'\ndeclare -gA _unsplit_values=(\n", stdout);
 	for (size_t i = 0; i < option_count; i++)
 		print_values(&option_rows[i]);
 	puts(")");
