@@ -110,6 +110,8 @@ static void print_option(const struct option_row *row, const struct options *def
 	print_sentence(row->help);
 	puts(".br");
 	print_sentence(text("values: %s; default %s", accepts, value));
+	if (option_is_live(row))
+		puts("May be changed while the program runs.");
 }
 
 static void document_options(void)

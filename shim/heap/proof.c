@@ -69,6 +69,18 @@ void proof_ask(void)
 		at_set(&proof_next, promised + (options.huge_after - resident));
 }
 
+void proof_waive(void)
+{
+	if (!zones_proven() && is_allowed())
+		prove();
+}
+
+void proof_again(void)
+{
+	if (!zones_proven())
+		at_set(&proof_next, 0);
+}
+
 void proof_account(void)
 {
 	size_t kept = filler_kept(&large);

@@ -5,6 +5,7 @@
 #include "kernel/kernel.h"
 #include "options.h"
 #include "pmd/demand.h"
+#include "pmd/zone.h"
 #include "release/bound.h"
 #include "release/healing.h"
 #include "release/keeper.h"
@@ -339,6 +340,53 @@ size_t release_everything(void)
 		bytes += bound_demote(SIZE_MAX, SIZE_MAX) << machine.grain_shift;
 	end_work();
 	return bytes;
+}
+
+size_t release_demote(size_t bytes)
+{
+	size_t pages = bytes / machine.grain + (bytes % machine.grain != 0);
+
+	wait_to_work();
+	size_t given = bound_demote(pages, SIZE_MAX);
+	end_work();
+	return given << machine.grain_shift;
+}
+
+static enum heal_result heal_part(struct release_healing *h)
+{
+	struct release_scope *s = &release_scope;
+	struct heal_limits limits = {PACK_DENSE_PAGES, room_to_heal(kernel->pressure()), SIZE_MAX};
+
+	if (h->part < at_acquire(s->ledger_count))
+		return ledger_heal(&s->ledgers[h->part], &h->walk, &limits);
+	return filler_heal(s->filler, &h->walk, &limits);
+}
+
+bool release_heal(struct release_healing *h)
+{
+	size_t parts = at_acquire(release_scope.ledger_count) + 1;
+
+	if (!zones_proven() || h->part >= parts)
+		return false;
+	wait_to_work();
+	enum heal_result r = heal_part(h);
+	end_work();
+	h->healed += r == HEAL_DONE;
+	if (h->walk.rounds) {
+		h->walk = (struct heal_walk){0};
+		h->part++;
+	}
+	return h->part < parts;
+}
+
+bool release_change(bool (*change)(void *), void *what)
+{
+	wait_to_work();
+	bool done = change(what);
+	end_work();
+	if (done && keeper_possible())
+		at_set(&wants_keeper, true);
+	return done;
 }
 
 /* ---- fork ---- */
