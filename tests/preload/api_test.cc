@@ -135,9 +135,27 @@ class Blocks
 	std::vector<void *> blocks_;
 };
 
+/* No free unit is held that another test broke, or would have to break. */
+class Trimmed : public testing::Test
+{
+      protected:
+	void SetUp() override
+	{
+		unsplit_trim();
+	}
+};
+using UnsplitStats = Trimmed;
+using UnsplitMemory = Trimmed;
+using UnsplitSet = Trimmed;
+using UnsplitHugeAfter = Trimmed;
+using UnsplitDemote = Trimmed;
+using UnsplitHeal = Trimmed;
+using UnsplitPlan = Trimmed;
+using UnsplitRegion = Trimmed;
+
 /* ---- statistics ---- */
 
-TEST(UnsplitStats, FollowUse)
+TEST_F(UnsplitStats, FollowUse)
 {
 	auto before = stats();
 	void *small = malloc(1000), *large = malloc(32 * MiB);
@@ -156,7 +174,7 @@ TEST(UnsplitStats, FollowUse)
 	EXPECT_GE(stats().returned_units, before.returned_units + 15);
 }
 
-TEST(UnsplitStats, GiveAnOlderProgramWhatItKnows)
+TEST_F(UnsplitStats, GiveAnOlderProgramWhatItKnows)
 {
 	std::array<uint64_t, 4> s;
 
@@ -165,7 +183,7 @@ TEST(UnsplitStats, GiveAnOlderProgramWhatItKnows)
 	EXPECT_EQ(s, (std::array<uint64_t, 4>{16, unit, 77, 77}));
 }
 
-TEST(UnsplitStats, GiveANewerProgramZeros)
+TEST_F(UnsplitStats, GiveANewerProgramZeros)
 {
 	struct {
 		Stats known;
@@ -178,7 +196,7 @@ TEST(UnsplitStats, GiveANewerProgramZeros)
 	EXPECT_EQ(s.later, 0u);
 }
 
-TEST(UnsplitStats, RefuseNonsense)
+TEST_F(UnsplitStats, RefuseNonsense)
 {
 	Stats s;
 	Memory m;
@@ -193,7 +211,7 @@ TEST(UnsplitStats, RefuseNonsense)
 	EXPECT_EQ(unsplit_stat("forks", nullptr), EINVAL);
 }
 
-TEST(UnsplitStats, HaveAName)
+TEST_F(UnsplitStats, HaveAName)
 {
 	auto all = stats();
 
@@ -202,7 +220,7 @@ TEST(UnsplitStats, HaveAName)
 	EXPECT_GE(statistic("threads"), 1u);
 }
 
-TEST(UnsplitMemory, SaysWhatTheKernelGave)
+TEST_F(UnsplitMemory, SaysWhatTheKernelGave)
 {
 	auto before = memory();
 	void *p = malloc(64 * MiB);
@@ -220,7 +238,7 @@ TEST(UnsplitMemory, SaysWhatTheKernelGave)
 
 /* ---- options ---- */
 
-TEST(UnsplitSet, RefusesWhatCannotBe)
+TEST_F(UnsplitSet, RefusesWhatCannotBe)
 {
 	EXPECT_EQ(unsplit_set("relase", "keep"), ENOENT);
 	EXPECT_EQ(unsplit_set("release", "loose"), EINVAL);
@@ -233,7 +251,7 @@ TEST(UnsplitSet, RefusesWhatCannotBe)
 	EXPECT_EQ(option("heal"), "0");
 }
 
-TEST(UnsplitSet, GetRefusesNonsense)
+TEST_F(UnsplitSet, GetRefusesNonsense)
 {
 	char value[4] = "";
 
@@ -244,7 +262,7 @@ TEST(UnsplitSet, GetRefusesNonsense)
 	EXPECT_STREQ(value, "kee");
 }
 
-TEST(UnsplitSet, KeepsErrno)
+TEST_F(UnsplitSet, KeepsErrno)
 {
 	errno = 77;
 	unsplit_set("delay", "1s");
@@ -254,7 +272,7 @@ TEST(UnsplitSet, KeepsErrno)
 	EXPECT_EQ(errno, 77);
 }
 
-TEST(UnsplitSet, ReleaseTakesEffect)
+TEST_F(UnsplitSet, ReleaseTakesEffect)
 {
 	Blocks blocks(64 * MiB);
 	uint64_t demoted = statistic("demoted_units");
@@ -268,7 +286,7 @@ TEST(UnsplitSet, ReleaseTakesEffect)
 	EXPECT_TRUE(blocks.intact());
 }
 
-TEST(UnsplitSet, ThreadCacheTakesEffect)
+TEST_F(UnsplitSet, ThreadCacheTakesEffect)
 {
 	auto hits = [] {
 		uint64_t before = statistic("cache_hits");
@@ -290,7 +308,7 @@ std::string scratch(const std::string &name)
 }
 
 /* The report that a child writes at its exit. */
-TEST(UnsplitSet, ReportTakesEffect)
+TEST_F(UnsplitSet, ReportTakesEffect)
 {
 	std::string path = scratch("json");
 	pid_t child = fork();
@@ -310,7 +328,7 @@ TEST(UnsplitSet, ReportTakesEffect)
 }
 
 /* In a process of its own, with huge_after:1024G: */
-TEST(UnsplitHugeAfter, TakesEffect)
+TEST_F(UnsplitHugeAfter, TakesEffect)
 {
 	void *before = malloc(32 * MiB);
 
@@ -325,7 +343,7 @@ TEST(UnsplitHugeAfter, TakesEffect)
 	free(before);
 }
 
-TEST(UnsplitHugeAfter, IsWaivedByAPlan)
+TEST_F(UnsplitHugeAfter, IsWaivedByAPlan)
 {
 	struct unsplit_plan plan = {sizeof plan, UNSPLIT_PAGES_HUGE, 1};
 	void *block = malloc(8 * MiB);
@@ -338,7 +356,7 @@ TEST(UnsplitHugeAfter, IsWaivedByAPlan)
 	free(block);
 }
 
-TEST(UnsplitHugeAfter, IsWaivedByARegion)
+TEST_F(UnsplitHugeAfter, IsWaivedByARegion)
 {
 	auto *region = unsplit_region_create();
 
@@ -349,7 +367,7 @@ TEST(UnsplitHugeAfter, IsWaivedByARegion)
 
 /* ---- demote and heal ---- */
 
-TEST(UnsplitDemote, GivesBackWhatIsFreeThoughToldToKeep)
+TEST_F(UnsplitDemote, GivesBackWhatIsFreeThoughToldToKeep)
 {
 	Blocks blocks(128 * MiB);
 	size_t before = memory().resident;
@@ -364,7 +382,7 @@ TEST(UnsplitDemote, GivesBackWhatIsFreeThoughToldToKeep)
 	EXPECT_EQ(unsplit_demote(SIZE_MAX), 0u) << "nothing is left";
 }
 
-TEST(UnsplitDemote, StopsWhereItIsAskedTo)
+TEST_F(UnsplitDemote, StopsWhereItIsAskedTo)
 {
 	Blocks blocks(128 * MiB);
 
@@ -376,9 +394,8 @@ TEST(UnsplitDemote, StopsWhereItIsAskedTo)
 	EXPECT_EQ(stats().demoted_bytes, statistic("demoted_bytes"));
 }
 
-TEST(UnsplitHeal, MakesHugeWhatWasBroken)
+TEST_F(UnsplitHeal, MakesHugeWhatWasBroken)
 {
-	unsplit_trim(); /* free units that other tests broke are not healed */
 	Blocks blocks(128 * MiB);
 
 	blocks.thin_out();
@@ -396,7 +413,7 @@ TEST(UnsplitHeal, MakesHugeWhatWasBroken)
 
 /* ---- memory with a plan ---- */
 
-TEST(UnsplitPlan, TakesWholeUnits)
+TEST_F(UnsplitPlan, TakesWholeUnits)
 {
 	struct unsplit_plan plan = {sizeof plan, UNSPLIT_PAGES_HUGE, 0};
 
@@ -415,7 +432,7 @@ TEST(UnsplitPlan, TakesWholeUnits)
 	}
 }
 
-TEST(UnsplitPlan, Populates)
+TEST_F(UnsplitPlan, Populates)
 {
 	struct unsplit_plan plan = {sizeof plan, UNSPLIT_PAGES_HUGE, 0};
 
@@ -432,7 +449,7 @@ TEST(UnsplitPlan, Populates)
 	free(later);
 }
 
-TEST(UnsplitPlan, DefaultIsMalloc)
+TEST_F(UnsplitPlan, DefaultIsMalloc)
 {
 	struct unsplit_plan plan = {sizeof plan, UNSPLIT_PAGES_DEFAULT, 1};
 
@@ -444,7 +461,7 @@ TEST(UnsplitPlan, DefaultIsMalloc)
 	}
 }
 
-TEST(UnsplitPlan, RefusesWhatItDoesNotKnow)
+TEST_F(UnsplitPlan, RefusesWhatItDoesNotKnow)
 {
 	struct {
 		struct unsplit_plan known;
@@ -468,7 +485,7 @@ TEST(UnsplitPlan, RefusesWhatItDoesNotKnow)
 	EXPECT_TRUE(refused(EINVAL));
 }
 
-TEST(UnsplitPlan, FailsAsMallocDoes)
+TEST_F(UnsplitPlan, FailsAsMallocDoes)
 {
 	struct unsplit_plan plan = {sizeof plan, UNSPLIT_PAGES_HUGE, 0};
 
@@ -483,7 +500,7 @@ TEST(UnsplitPlan, FailsAsMallocDoes)
 
 using Region = struct unsplit_region;
 
-TEST(UnsplitRegion, HandsOutBlocksBehindEachOther)
+TEST_F(UnsplitRegion, HandsOutBlocksBehindEachOther)
 {
 	Region *r = unsplit_region_create();
 	auto *a = static_cast<char *>(unsplit_region_alloc(r, 24, 0));
@@ -500,7 +517,7 @@ TEST(UnsplitRegion, HandsOutBlocksBehindEachOther)
 	unsplit_region_destroy(r);
 }
 
-TEST(UnsplitRegion, LiesOnWholeHugeUnits)
+TEST_F(UnsplitRegion, LiesOnWholeHugeUnits)
 {
 	unsplit_trim();
 	auto before = memory();
@@ -518,7 +535,7 @@ TEST(UnsplitRegion, LiesOnWholeHugeUnits)
 	EXPECT_LE(memory().resident, before.resident + unit) << "all of it goes";
 }
 
-TEST(UnsplitRegion, KeepsContents)
+TEST_F(UnsplitRegion, KeepsContents)
 {
 	struct Block {
 		void *p;
@@ -541,7 +558,7 @@ TEST(UnsplitRegion, KeepsContents)
 	unsplit_region_destroy(r);
 }
 
-TEST(UnsplitRegion, AlignsToAUnit)
+TEST_F(UnsplitRegion, AlignsToAUnit)
 {
 	Region *r = unsplit_region_create();
 
@@ -550,7 +567,7 @@ TEST(UnsplitRegion, AlignsToAUnit)
 	unsplit_region_destroy(r);
 }
 
-TEST(UnsplitRegion, IsSharedByThreads)
+TEST_F(UnsplitRegion, IsSharedByThreads)
 {
 	constexpr size_t threads = 8, each = 20000, size = 200;
 	Region *r = unsplit_region_create();
@@ -576,7 +593,7 @@ TEST(UnsplitRegion, IsSharedByThreads)
 		<< "who was late gave his unit back";
 }
 
-TEST(UnsplitRegion, CanBeUsedByAChild)
+TEST_F(UnsplitRegion, CanBeUsedByAChild)
 {
 	Region *r = unsplit_region_create();
 	void *before = unsplit_region_alloc(r, 100, 0);
@@ -598,7 +615,7 @@ TEST(UnsplitRegion, CanBeUsedByAChild)
 	unsplit_region_destroy(r);
 }
 
-TEST(UnsplitRegion, RefusesNonsense)
+TEST_F(UnsplitRegion, RefusesNonsense)
 {
 	Region *r = unsplit_region_create();
 
