@@ -96,7 +96,7 @@ def check_command(installed):
 
 def check_example(program, installed, **environment):
     said = run(program, **environment)
-    if said != f"unsplit {installed.version}: returned what was free\n":
+    if said != f"unsplit {installed.version}: a block in memory, given back\n":
         fail(f"{program} says {said!r}")
     needed = run("readelf", "-d", program)
     if "[libunsplit.so.0]" not in needed:

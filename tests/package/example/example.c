@@ -6,14 +6,19 @@
 
 int main(void)
 {
+	const struct unsplit_plan plan = {sizeof(plan), UNSPLIT_PAGES_HUGE, 1};
 	const size_t bytes = 64ul << 20;
-	char *block = malloc(bytes);
+	struct unsplit_memory memory;
+	struct unsplit_region *region = unsplit_region_create();
+	char *word = region ? unsplit_region_alloc(region, 100, 0) : NULL;
+	char *block = unsplit_malloc(bytes, &plan);
 
-	if (!block)
+	if (!word || !block || unsplit_memory(&memory, sizeof(memory)))
 		return 1;
-	memset(block, 1, bytes);
+	strcpy(word, memory.resident >= bytes ? "in memory" : "not in memory");
+	printf("unsplit %s: a block %s", unsplit_version(), word);
+	unsplit_region_destroy(region);
 	free(block);
-	printf("unsplit %s: %s\n", unsplit_version(),
-	       unsplit_trim() ? "returned what was free" : "nothing to return");
+	puts(unsplit_trim() ? ", given back" : ", not given back");
 	return 0;
 }
