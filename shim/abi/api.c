@@ -81,7 +81,8 @@ static void follow_up(const struct option_row *row, bool reported)
 {
 	if (strcmp(row->name, "huge_after") == 0)
 		proof_again();
-	else if (strcmp(row->name, "report") == 0 && !reported && strcmp(options.report, "off"))
+	else if (strcmp(row->name, "report") == 0 && !reported &&
+	         strcmp(options.report, "off") != 0)
 		report_start();
 }
 
