@@ -292,7 +292,7 @@ void option_accepts(const struct option_row *row, char *buf, size_t size)
 
 /* Names. */
 
-static const struct option_row *find_row(const char *name)
+const struct option_row *option_find(const char *name)
 {
 	for (size_t i = 0; i < option_count; i++)
 		if (strcmp(option_rows[i].name, name) == 0)
@@ -369,7 +369,7 @@ static void describe_unknown(const char *name, char *mistake, size_t size)
 
 bool options_set(struct options *o, const char *name, const char *value, char *mistake, size_t size)
 {
-	const struct option_row *row = find_row(name);
+	const struct option_row *row = option_find(name);
 	char accepted[128];
 
 	if (!row) {
@@ -418,7 +418,7 @@ static void copy_word(char *word, size_t size, const char *from, const char *end
 static void report_mistake(const struct options *o, const char *name, const char *mistake,
                            option_complaint complain)
 {
-	const struct option_row *row = find_row(name);
+	const struct option_row *row = option_find(name);
 	char line[LINE_SIZE], value[TEXT_SIZE];
 
 	if (row) {

@@ -6,7 +6,8 @@
  * --key=value`, which sets that variable).
  *
  * options_load() runs once, before the first allocation is served, and allocates nothing.  After
- * it the values are only read.
+ * it the values are read without a lock, and only those that option_is_live() names are changed, by
+ * unsplit_set(): one word each, or a text that is only read at exit.
  */
 #ifndef UNSPLIT_OPTIONS_H
 #define UNSPLIT_OPTIONS_H
@@ -57,6 +58,11 @@ struct option_row {
 
 extern const struct option_row option_rows[];
 extern const size_t option_count;
+
+/* Whether it may be changed while the program runs (options_live.c). */
+bool option_is_live(const struct option_row *row);
+/* The row of that name; NULL if there is none. */
+const struct option_row *option_find(const char *name);
 
 /* What to tell of a mistake: one call for each, with a whole line's text (no newline). */
 typedef void (*option_complaint)(const char *line);

@@ -26,11 +26,16 @@ struct command {
 };
 
 extern const struct command run_command, check_command, doctor_command;
+/* All of them, ended by NULL. */
+extern const struct command *const commands[];
 
 /* Print the help of one subcommand; returns the exit status. */
 int print_usage(const struct command *c);
 /* Print the option table, each name after `prefix`. */
 void print_options(const char *prefix);
+
+/* `unsplit --document TABLE`, for the build: args[0] is the table.  Returns the exit status. */
+int document_main(char **args);
 
 /* Print `label` and, in lines of at most 78 columns that start in column `indent`, `words`. */
 void print_wrapped(const char *label, int indent, const char *words);

@@ -38,7 +38,7 @@ static const struct command help_command = {
 	.main = help_main,
 };
 
-static const struct command *const commands[] = {
+const struct command *const commands[] = {
 	&run_command, &check_command, &doctor_command, &options_command, &help_command, NULL,
 };
 
@@ -117,6 +117,8 @@ static int dispatch(char **args)
 		return print_overview();
 	if (strcmp(args[0], "--version") == 0)
 		return print_version();
+	if (strcmp(args[0], "--document") == 0)
+		return document_main(args + 1);
 	c = find_command(args[0]);
 	if (!c)
 		return unknown_command(args[0]);

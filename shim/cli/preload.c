@@ -11,17 +11,6 @@
 
 #define SONAME "libunsplit.so.0"
 
-/* Debian's directories below lib/, which other distributions do without. */
-#if defined(__x86_64__)
-#define MULTIARCH_LIB "lib/x86_64-linux-gnu"
-#elif defined(__aarch64__)
-#define MULTIARCH_LIB "lib/aarch64-linux-gnu"
-#elif defined(__riscv) && __riscv_xlen == 64
-#define MULTIARCH_LIB "lib/riscv64-linux-gnu"
-#else
-#define MULTIARCH_LIB "lib"
-#endif
-
 /* What separates the entries of LD_PRELOAD: ld.so takes both. */
 #define SEPARATORS ": "
 
@@ -38,7 +27,8 @@ static bool to_parent(char *path)
 
 static char *library_of_this_command(void)
 {
-	static const char *const installed[] = {MULTIARCH_LIB, "lib", "lib64"};
+	/* The first, relative to the parent of the command's directory, comes from the build. */
+	static const char *const installed[] = {INSTALLED_LIB, "lib", "lib64"};
 	char directory[PATH_MAX];
 	ssize_t length = readlink("/proc/self/exe", directory, sizeof(directory) - 1);
 	char *path;

@@ -393,6 +393,17 @@ bool heap_trim(void)
 	return ready() && INSIDE(collect(on_time));
 }
 
+size_t heap_run(size_t (*work)(void *), void *argument)
+{
+	size_t yield = 0;
+
+	if (!ready())
+		return 0;
+	INSIDE((yield = work(argument), NULL));
+	after_call();
+	return yield;
+}
+
 struct heap_figures heap_figures(void)
 {
 	struct heap_figures f = {stat_get(small_used) + stat_get(large_used), 0};

@@ -28,6 +28,11 @@ size_t heap_usable(const void *p);
 /* Return all that can be returned; true if something was. */
 bool heap_trim(void);
 
+/* Run `work` as a call of the heap, so that a fork() in another thread waits for its end, and the
+ * keeper is started if it is wanted then.  Returns what it returns; 0, and it is not run, while the
+ * heap is being made ready by this very thread. */
+size_t heap_run(size_t (*work)(void *), void *argument);
+
 /* Bytes promised to the program, and bytes of address space usable for it. */
 struct heap_figures {
 	size_t used, usable;

@@ -70,15 +70,27 @@ void proof_ask(void)
 		at_set(&proof_next, promised + (options.huge_after - resident));
 }
 
+void proof_waive(void)
+{
+	if (!zones_proven() && is_allowed())
+		prove();
+}
+
+void proof_again(void)
+{
+	if (!zones_proven())
+		at_set(&proof_next, 0);
+}
+
 /* Units in use where rules want base pages, and where they want huge ones whatever the heap has
  * proven. */
 static size_t units_in_use(unsigned pages)
 {
 	size_t units = 0;
 
-	for
-		each_filler(f) if (f->policy.zone.pages == pages) units +=
-			at_get(&f->pack.units) + at_get(&f->whole_units) + filler_kept(f);
+	each_filler(f)
+		if (f->policy.zone.pages == pages)
+			units += at_get(&f->pack.units) + at_get(&f->whole_units) + filler_kept(f);
 	return units;
 }
 

@@ -26,6 +26,11 @@ static inline void proof_check(void)
 		proof_ask();
 }
 
+/* Take the program's word for it: it wants huge pages now. */
+void proof_waive(void);
+/* Ask again soon: options.huge_after has changed. */
+void proof_again(void);
+
 /* Bring the statistics up to date that are derived from others. */
 void proof_account(void);
 

@@ -70,10 +70,10 @@ static void try_refused_again(uint64_t now)
 		return;
 	refused = false;
 	refused_at = 0;
-	for
-		each_filler(f) filler_unpin(f);
-	for
-		each_ledger(l) ledger_unpin(l);
+	each_filler(f)
+		filler_unpin(f);
+	each_ledger(l)
+		ledger_unpin(l);
 }
 
 bool bound_refused(void)
@@ -113,15 +113,13 @@ static bool demote_one(size_t *given)
 	struct filler *filler = NULL;
 	struct ledger *ledger = NULL;
 
-	for
-		each_filler(f) if (bound_holds_for(f) && filler_worst_slack(f) > worst)
-		{
+	each_filler(f)
+		if (bound_holds_for(f) && filler_worst_slack(f) > worst) {
 			worst = filler_worst_slack(f);
 			filler = f;
 		}
-	for
-		each_ledger(l) if (ledger_worst_slack(l) >= worst && ledger_worst_slack(l))
-		{
+	each_ledger(l)
+		if (ledger_worst_slack(l) >= worst && ledger_worst_slack(l)) {
 			worst = ledger_worst_slack(l);
 			ledger = l;
 		}
@@ -141,10 +139,9 @@ size_t bound_tighten(size_t units)
 {
 	size_t given = 0, done = 0;
 
-	for
-		each_filler(f) while (f->policy.release == RELEASE_TIGHT && done < units &&
-		                      filler_worst_slack(f))
-		{
+	each_filler(f)
+		while (f->policy.release == RELEASE_TIGHT && done < units &&
+		       filler_worst_slack(f)) {
 			given += filler_demote(f, filler_worst_slack(f));
 			done++;
 		}

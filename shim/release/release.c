@@ -5,6 +5,7 @@
 #include "kernel/kernel.h"
 #include "options.h"
 #include "pmd/demand.h"
+#include "pmd/zone.h"
 #include "release/bound.h"
 #include "release/healing.h"
 #include "release/keeper.h"
@@ -61,10 +62,10 @@ size_t release_kept_units(void)
 {
 	size_t sum = 0;
 
-	for
-		each_filler(f) sum += filler_kept(f);
-	for
-		each_ledger(l) sum += ledger_kept(l);
+	each_filler(f)
+		sum += filler_kept(f);
+	each_ledger(l)
+		sum += ledger_kept(l);
 	return sum;
 }
 
@@ -72,10 +73,11 @@ size_t release_slack_pages(void)
 {
 	size_t sum = 0;
 
-	for
-		each_filler(f) if (bound_holds_for(f)) sum += filler_slack(f);
-	for
-		each_ledger(l) sum += ledger_slack(l);
+	each_filler(f)
+		if (bound_holds_for(f))
+			sum += filler_slack(f);
+	each_ledger(l)
+		sum += ledger_slack(l);
 	return sum;
 }
 
@@ -95,10 +97,12 @@ static size_t return_units(size_t most)
 {
 	size_t done = 0;
 
-	for
-		each_filler(f) if (done < most) done += filler_return(f, most - done);
-	for
-		each_ledger(l) if (done < most) done += ledger_return(l, most - done);
+	each_filler(f)
+		if (done < most)
+			done += filler_return(f, most - done);
+	each_ledger(l)
+		if (done < most)
+			done += ledger_return(l, most - done);
 	return done;
 }
 
@@ -109,9 +113,9 @@ static size_t tighten(size_t units)
 
 	if (options.release == RELEASE_TIGHT)
 		return 0;
-	for
-		each_filler(f) if (f->policy.release == RELEASE_TIGHT && done < units) done +=
-			filler_return(f, units - done);
+	each_filler(f)
+		if (f->policy.release == RELEASE_TIGHT && done < units)
+			done += filler_return(f, units - done);
 	return done + bound_tighten(units - done);
 }
 
@@ -158,10 +162,10 @@ static size_t demoted_units(void)
 {
 	size_t sum = 0;
 
-	for
-		each_filler(f) sum += at_get(&f->demoted_units);
-	for
-		each_ledger(l) sum += at_get(&l->demoted);
+	each_filler(f)
+		sum += at_get(&f->demoted_units);
+	each_ledger(l)
+		sum += at_get(&l->demoted);
 	return sum;
 }
 
@@ -354,6 +358,53 @@ size_t release_everything(void)
 		bytes += bound_demote(SIZE_MAX, SIZE_MAX) << machine.grain_shift;
 	end_work();
 	return bytes;
+}
+
+size_t release_demote(size_t bytes)
+{
+	size_t pages = bytes / machine.grain + (bytes % machine.grain != 0);
+
+	wait_to_work();
+	size_t given = bound_demote(pages, SIZE_MAX);
+	end_work();
+	return given << machine.grain_shift;
+}
+
+static enum heal_result heal_part(struct release_healing *h)
+{
+	struct release_scope *s = &release_scope;
+	struct heal_limits limits = {PACK_DENSE_PAGES, room_to_heal(kernel->pressure()), SIZE_MAX};
+
+	if (h->part < at_acquire(s->ledger_count))
+		return ledger_heal(&s->ledgers[h->part], &h->walk, &limits);
+	return filler_heal(s->filler, &h->walk, &limits);
+}
+
+bool release_heal(struct release_healing *h)
+{
+	size_t parts = at_acquire(release_scope.ledger_count) + 1;
+
+	if (!zones_proven() || h->part >= parts)
+		return false;
+	wait_to_work();
+	enum heal_result r = heal_part(h);
+	end_work();
+	h->healed += r == HEAL_DONE;
+	if (h->walk.rounds) {
+		h->walk = (struct heal_walk){0};
+		h->part++;
+	}
+	return h->part < parts;
+}
+
+bool release_change(bool (*change)(void *), void *what)
+{
+	wait_to_work();
+	bool done = change(what);
+	end_work();
+	if (done && keeper_possible())
+		at_set(&wants_keeper, true);
+	return done;
 }
 
 /* ---- fork ---- */

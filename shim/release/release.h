@@ -36,13 +36,13 @@ extern struct release_scope release_scope;
 
 /* Visit all fillers, and all ledgers, that there are by now. */
 #define each_filler(f)                                                                             \
-	(struct filler *f = release_scope.fillers,                                                 \
-	 *f##_end = f + at_acquire(release_scope.filler_count);                                    \
-	 f < f##_end; f++)
+	for (struct filler *f = release_scope.fillers,                                             \
+	                   *f##_end = f + at_acquire(release_scope.filler_count);                  \
+	     f < f##_end; f++)
 #define each_ledger(l)                                                                             \
-	(struct ledger *l = release_scope.ledgers,                                                 \
-	 *l##_end = l + at_acquire(release_scope.ledger_count);                                    \
-	 l < l##_end; l++)
+	for (struct ledger *l = release_scope.ledgers,                                             \
+	                   *l##_end = l + at_acquire(release_scope.ledger_count);                  \
+	     l < l##_end; l++)
 
 void release_init(const struct release_scope *scope);
 
@@ -60,6 +60,24 @@ uint64_t release_step(uint64_t now);
 size_t release_all(void);
 /* The same, and demote until nothing free is left.  Returns bytes given back. */
 size_t release_everything(void);
+
+/* Give back about `bytes` from inside partly used units, whatever options.release says, waiting for
+ * whoever is at work.  Returns bytes given back. */
+size_t release_demote(size_t bytes);
+
+/* A walk over all units that heals what is broken at once, beside the keeper's walk and its budget.
+ * Begins with all members 0. */
+struct release_healing {
+	struct heal_walk walk;
+	size_t part; /* which of the ledgers it is in; their number: in the filler */
+	size_t healed;
+};
+/* Heal one more unit, waiting for whoever is at work.  False at the end of the walk. */
+bool release_heal(struct release_healing *healing);
+
+/* Call change(what) while nobody works by the options, and see that somebody will soon.  Returns
+ * what it returns. */
+bool release_change(bool (*change)(void *), void *what);
 
 /* A fork() happened in this process: writes break units from now on. */
 void release_note_fork(void);

@@ -1,0 +1,43 @@
+/* api_layout.c: the public structs are laid out as programs have them compiled in, in C and in C++
+ * (api_layout.cc).  Whoever adds a member adds it at the end, and here.  Compiling it is the test;
+ * for that the header must also hold out against -pedantic. */
+#include <unsplit/unsplit.h>
+
+#ifndef __cplusplus
+#define static_assert _Static_assert
+#endif
+
+#define IS_AT(type, member, offset)                                                                \
+	static_assert(offsetof(struct type, member) == (offset), #type "." #member)
+#define HAS_SIZE(type, size) static_assert(sizeof(struct type) == (size), #type)
+
+IS_AT(unsplit_stats, size, 0);
+IS_AT(unsplit_stats, unit, 8);
+IS_AT(unsplit_stats, small_used, 16);
+IS_AT(unsplit_stats, large_used, 24);
+IS_AT(unsplit_stats, used_peak, 32);
+IS_AT(unsplit_stats, huge_asked, 40);
+IS_AT(unsplit_stats, retained, 48);
+IS_AT(unsplit_stats, slack, 56);
+IS_AT(unsplit_stats, returned_units, 64);
+IS_AT(unsplit_stats, demoted_units, 72);
+IS_AT(unsplit_stats, demoted_bytes, 80);
+IS_AT(unsplit_stats, healed_units, 88);
+IS_AT(unsplit_stats, heal_failures, 96);
+IS_AT(unsplit_stats, longest_pause_ns, 104);
+IS_AT(unsplit_stats, out_of_memory, 112);
+HAS_SIZE(unsplit_stats, 120);
+
+IS_AT(unsplit_memory, size, 0);
+IS_AT(unsplit_memory, in_range, 8);
+IS_AT(unsplit_memory, resident, 16);
+IS_AT(unsplit_memory, huge, 24);
+IS_AT(unsplit_memory, whole, 32);
+HAS_SIZE(unsplit_memory, 40);
+
+IS_AT(unsplit_plan, size, 0);
+IS_AT(unsplit_plan, pages, 8);
+IS_AT(unsplit_plan, populate, 12);
+HAS_SIZE(unsplit_plan, 16);
+
+static_assert(UNSPLIT_PAGES_DEFAULT == 0 && UNSPLIT_PAGES_HUGE == 1, "enum unsplit_pages");
