@@ -84,35 +84,42 @@ static bool may_heal(const struct filler *f)
 	return f->policy.heal && f->policy.zone.pages != ZONE_BASE;
 }
 
-/* One look at the ledger or filler that the walk is in.  *over says whether it came to its end. */
-static enum heal_result heal_stage(size_t stage, const struct heal_limits *limits, bool *over)
+size_t healing_stages(void)
 {
-	size_t ledgers = at_acquire(release_scope.ledger_count);
-	bool small = stage < ledgers;
-	size_t i = small ? stage : stage - ledgers;
-	struct heal_walk *walk = small ? &healing.small[i] : &healing.large[i];
-	size_t rounds = walk->rounds;
+	return at_acquire(release_scope.ledger_count) + at_acquire(release_scope.filler_count);
+}
+
+enum heal_result healing_look(size_t stage, struct heal_walk *walk,
+                              const struct heal_limits *limits, bool *over)
+{
+	size_t ledgers = at_acquire(release_scope.ledger_count), rounds = walk->rounds;
 	enum heal_result r = HEAL_NONE;
 
 	*over = true;
-	if (small)
-		r = ledger_heal(&release_scope.ledgers[i], walk, limits);
-	else if (may_heal(&release_scope.fillers[i]))
-		r = filler_heal(&release_scope.fillers[i], walk, limits);
+	if (stage < ledgers)
+		r = ledger_heal(&release_scope.ledgers[stage], walk, limits);
+	else if (may_heal(&release_scope.fillers[stage - ledgers]))
+		r = filler_heal(&release_scope.fillers[stage - ledgers], walk, limits);
 	else
 		return r;
 	*over = walk->rounds != rounds;
 	return r;
 }
 
+static struct heal_walk *walk_of(size_t stage)
+{
+	size_t ledgers = at_acquire(release_scope.ledger_count);
+
+	return stage < ledgers ? &healing.small[stage] : &healing.large[stage - ledgers];
+}
+
 static enum heal_result heal_one(const struct heal_limits *limits)
 {
-	size_t stages =
-		at_acquire(release_scope.ledger_count) + at_acquire(release_scope.filler_count);
 	bool over;
 
-	while (healing.stage < stages) {
-		enum heal_result r = heal_stage(healing.stage, limits, &over);
+	while (healing.stage < healing_stages()) {
+		enum heal_result r =
+			healing_look(healing.stage, walk_of(healing.stage), limits, &over);
 
 		if (r != HEAL_NONE || !over)
 			return r;

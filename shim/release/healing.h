@@ -14,6 +14,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pmd/heal.h"
+
+/* What there is to walk through: the ledgers, and then the fillers. */
+size_t healing_stages(void);
+/* One look on at one of them, and one unit healed at most.  *over says whether the walk came to its
+ * end. */
+enum heal_result healing_look(size_t stage, struct heal_walk *walk,
+                              const struct heal_limits *limits, bool *over);
+
 void healing_reset(void);
 /* Look through all units again: something may have broken them. */
 void healing_ask(void);

@@ -370,31 +370,22 @@ size_t release_demote(size_t bytes)
 	return given << machine.grain_shift;
 }
 
-static enum heal_result heal_part(struct release_healing *h)
-{
-	struct release_scope *s = &release_scope;
-	struct heal_limits limits = {PACK_DENSE_PAGES, room_to_heal(kernel->pressure()), SIZE_MAX};
-
-	if (h->part < at_acquire(s->ledger_count))
-		return ledger_heal(&s->ledgers[h->part], &h->walk, &limits);
-	return filler_heal(s->filler, &h->walk, &limits);
-}
-
 bool release_heal(struct release_healing *h)
 {
-	size_t parts = at_acquire(release_scope.ledger_count) + 1;
+	struct heal_limits limits = {PACK_DENSE_PAGES, room_to_heal(kernel->pressure()), SIZE_MAX};
+	bool over;
 
-	if (!zones_proven() || h->part >= parts)
+	if (!zones_proven() || h->part >= healing_stages())
 		return false;
 	wait_to_work();
-	enum heal_result r = heal_part(h);
+	enum heal_result r = healing_look(h->part, &h->walk, &limits, &over);
 	end_work();
 	h->healed += r == HEAL_DONE;
-	if (h->walk.rounds) {
+	if (over) {
 		h->walk = (struct heal_walk){0};
 		h->part++;
 	}
-	return h->part < parts;
+	return h->part < healing_stages();
 }
 
 bool release_change(bool (*change)(void *), void *what)

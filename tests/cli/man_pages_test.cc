@@ -57,6 +57,7 @@ TEST(ManPages, ExplainEveryOption)
 #define OPTION_BOOL(name, ...)    #name,
 #define OPTION_SIZE(name, ...)    #name,
 #define OPTION_PERCENT(name, ...) #name,
+#define OPTION_NUMBER(name, ...)  #name,
 #define OPTION_MS(name, ...)      #name,
 #define OPTION_ENUM(name, ...)    #name,
 #define OPTION_TEXT(name, ...)    #name,
