@@ -262,7 +262,7 @@ static void *on_whole_units(size_t bytes)
 		return NULL;
 	}
 	size_t whole = (bytes + !bytes + machine.unit - 1) & -machine.unit;
-	return heap_aligned(machine.unit, whole);
+	return heap_aligned(machine.unit, whole, NULL);
 }
 
 static void touch(volatile char *block, size_t bytes)
@@ -278,12 +278,12 @@ EXPORT void *unsplit_malloc(size_t bytes, const struct unsplit_plan *plan)
 	void *block;
 
 	if (!plan)
-		return heap_malloc(bytes);
+		return heap_malloc(bytes, CALLER);
 	if (!is_known(plan)) {
 		errno = EINVAL;
 		return NULL;
 	}
-	block = plan->pages == UNSPLIT_PAGES_HUGE ? on_whole_units(bytes) : heap_malloc(bytes);
+	block = plan->pages == UNSPLIT_PAGES_HUGE ? on_whole_units(bytes) : heap_malloc(bytes, CALLER);
 	if (block && plan->populate)
 		touch(block, bytes);
 	return block;

@@ -197,7 +197,7 @@ static void after_call(void)
 /* What a rule says of this request.  To find it may call malloc, so the thread is not inside. */
 static const struct plan *plan_of(size_t n, const void *caller)
 {
-	if (__builtin_expect(!site_active, 1) || (is_small(n) && !site_small))
+	if (__builtin_expect(!site_active, 1) || !caller || (is_small(n) && !site_small))
 		return NULL;
 	thread_leave();
 	return site_lookup(SITE_MALLOC, n, caller);
@@ -218,7 +218,7 @@ static __attribute__((noinline)) void *malloc_slow(size_t n, const void *caller)
 /* Whether a rule may have a say in a small request: usually none has. */
 static inline bool is_planned(const void *caller)
 {
-	return __builtin_expect(site_small, 0) && !caller_is_plain(caller);
+	return __builtin_expect(site_small, 0) && caller && !caller_is_plain(caller);
 }
 
 void *heap_malloc(size_t n, const void *caller)

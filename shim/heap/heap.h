@@ -16,7 +16,8 @@
 #include "heap/thread.h"
 
 /* All return NULL and set errno to ENOMEM if the request cannot be met.  `caller` is the return
- * address of the exported function: a rule may have a plan for what is asked for there (site/). */
+ * address of the exported function: a rule may have a plan for what is asked for there (site/).
+ * NULL: no rule is asked. */
 void *heap_malloc(size_t n, const void *caller);
 void *heap_calloc(size_t count, size_t size, const void *caller);
 void *heap_realloc(void *p, size_t n, const void *caller);

@@ -23,7 +23,7 @@ struct unsplit_region {
 static struct chunk *open_chunk(size_t bytes)
 {
 	size_t whole = (sizeof(struct chunk) + bytes + machine.unit - 1) & -machine.unit;
-	struct chunk *c = heap_aligned(machine.unit, whole);
+	struct chunk *c = heap_aligned(machine.unit, whole, NULL);
 
 	if (!c)
 		return NULL;
