@@ -11,6 +11,7 @@ DIRECTORY/vm/SUITE.log.
 
 import argparse
 import configparser
+import fnmatch
 import json
 import os
 import re
@@ -91,10 +92,12 @@ def preload_tests(build):
         tests[entry["name"]] = Test(entry["name"], entry["command"], known.get("ENVIRONMENT", []),
                                     known["WORKING_DIRECTORY"], known.get("WILL_FAIL", False))
     exceptions = read_ini("preload.ini")
-    for name in exceptions.sections():
-        if name not in tests:
-            raise Failure(f"preload.ini: there is no test {name}")
-        tests[name].except_for(exceptions[name])
+    for pattern in exceptions.sections():
+        names = fnmatch.filter(tests, pattern)
+        if not names:
+            raise Failure(f"preload.ini: there is no test {pattern}")
+        for name in names:
+            tests[name].except_for(exceptions[pattern])
     return list(tests.values())
 
 
