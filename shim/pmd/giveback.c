@@ -10,35 +10,13 @@
 
 /* ---- whole returns ---- */
 
-static bool any_moved(const struct unit *u, size_t n)
+/* Whether any of them has a page table or a VMA of its own, which it would keep. */
+static bool any_changed(const struct unit *u, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (u[i].moved)
+		if (u[i].moved || u[i].demoted)
 			return true;
 	return false;
-}
-
-static bool any_demoted(const struct unit *u, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (u[i].demoted)
-			return true;
-	return false;
-}
-
-/* Return units to the kernel, off the lock.  Where mremap left VMAs of their own, mapping afresh
- * returns the memory too and lets the VMAs merge; so does giving demoted units their advice back.
- */
-static int return_units(struct filler_zone *z, struct unit *u, size_t n)
-{
-	char *p = address_of(z, u, 0);
-	size_t bytes = n << machine.unit_shift;
-	bool moved = any_moved(u, n);
-	int error = moved ? kernel->remap(p, bytes) : kernel->give_back(p, bytes);
-
-	if (!error && (moved || any_demoted(u, n)))
-		zone_readvise(&z->zone, p, bytes);
-	return error;
 }
 
 static void forget(struct filler *f, struct filler_zone *z, struct unit *u, size_t n)
@@ -61,7 +39,8 @@ static bool return_some(struct filler *f, size_t most, size_t *done)
 	if (!u)
 		return false;
 	struct filler_zone *z = zone_of_unit(f, u);
-	int error = return_units(z, u, n);
+	int error = zone_return(&z->zone, address_of(z, u, 0), n << machine.unit_shift,
+	                        any_changed(u, n));
 	pthread_mutex_lock(&f->lock);
 	if (!error)
 		forget(f, z, u, n);

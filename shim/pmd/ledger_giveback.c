@@ -45,13 +45,11 @@ static bool return_units(struct ledger *l, size_t unit, size_t end)
 {
 	size_t bytes = (end - unit) << machine.unit_shift;
 
-	if (kernel->give_back(unit_address(l, unit), bytes)) {
+	if (zone_return(&l->zone, unit_address(l, unit), bytes, any_demoted(l, unit, end))) {
 		unclaim(l, unit, end);
 		stat_add(return_failures, 1);
 		return false;
 	}
-	if (any_demoted(l, unit, end))
-		zone_readvise(&l->zone, unit_address(l, unit), bytes);
 	at_sub(&l->kept, end - unit);
 	forget(l, unit, end);
 	stat_add(returned_units, end - unit);

@@ -195,6 +195,15 @@ void zone_readvise(struct zone *z, void *addr, size_t bytes)
 	place(z, addr, bytes);
 }
 
+int zone_return(struct zone *z, void *addr, size_t bytes, bool afresh)
+{
+	int error = afresh ? kernel->remap(addr, bytes) : kernel->give_back(addr, bytes);
+
+	if (!error && afresh)
+		zone_readvise(z, addr, bytes);
+	return error;
+}
+
 size_t zones_resident(void)
 {
 	size_t sum = 0;

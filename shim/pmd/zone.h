@@ -85,6 +85,10 @@ void zones_place(void);
 
 /* Advise one range of a zone as the zone is (after remap()). */
 void zone_readvise(struct zone *z, void *addr, size_t bytes);
+/* Return whole units, so that they fault in huge again.  Where they had a page table (they were
+ * demoted, or moved to), they are mapped `afresh`: only that takes a page table away on every
+ * kernel, and a unit that has one gets base pages (K2).  Returns 0 or an errno value. */
+int zone_return(struct zone *z, void *addr, size_t bytes, bool afresh);
 
 /* Resident bytes of all zones, for the question whether the heap has proven big. */
 size_t zones_resident(void);

@@ -1,5 +1,6 @@
 #include "footprint.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -72,7 +73,9 @@ bool has_mapped(pid_t pid, const std::string &library)
 void read_figures(pid_t pid, const std::string &preload, Footprint &result)
 {
 	result.loaded = has_mapped(pid, preload);
-	result.peak = proc_bytes(pid, "status", "VmHWM:");
+	/* Older kernels add to the peak only now and then: what is there now is exact. */
+	result.peak = std::max(proc_bytes(pid, "status", "VmHWM:"),
+	                       proc_bytes(pid, "smaps_rollup", "Rss:"));
 	result.huge = proc_bytes(pid, "smaps_rollup", "AnonHugePages:");
 	result.anonymous = proc_bytes(pid, "smaps_rollup", "Anonymous:");
 	result.faults = minor_faults(pid) - result.faults;

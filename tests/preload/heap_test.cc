@@ -79,7 +79,7 @@ TEST_P(Heap, IsHuge)
 TEST_P(Heap, IsTakenApartWithoutASplit)
 {
 	auto blocks = heap_of(GetParam());
-	uint64_t deferred = vmstat("thp_deferred_split_page");
+	int64_t partial = partial_splits();
 
 	for (size_t i = 0; i < blocks.size(); i += 2)
 		free(blocks[i]);
@@ -87,7 +87,7 @@ TEST_P(Heap, IsTakenApartWithoutASplit)
 	for (size_t i = 1; i < blocks.size(); i += 2)
 		free(blocks[i]);
 	malloc_trim(0);
-	EXPECT_EQ(vmstat("thp_deferred_split_page"), deferred);
+	EXPECT_EQ(partial_splits(), partial);
 	EXPECT_LT(grown_by(), blocks.size() * sizeof(void *) + 16 * MiB)
 		<< "what was freed is held";
 }

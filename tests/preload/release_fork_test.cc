@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 
 using namespace release;
-using support::vmstat;
+using support::partial_splits;
 
 namespace
 {
@@ -75,7 +75,7 @@ TEST(Fork, WhatItsWritesBrokeIsHealed)
 	Population heap(shape);
 
 	ASSERT_TRUE(wait_until([] { return coverage() >= 95; }));
-	uint64_t deferred = vmstat("thp_deferred_split_page");
+	int64_t partial = partial_splits();
 	std::vector<Object *> written = one_in_every_second_unit(heap);
 
 	Child child(heap);
@@ -90,9 +90,9 @@ TEST(Fork, WhatItsWritesBrokeIsHealed)
 		<< statistic("healed_units") << " units healed";
 	/* Each of these is a unit that the parent wrote to: the kernel splits its mapping, and when
 	 * the child that held the rest of the huge page is gone, queues it (K4). */
-	EXPECT_LE(vmstat("thp_deferred_split_page") - deferred, written.size());
+	EXPECT_LE(partial_splits() - partial, static_cast<int64_t>(written.size()));
 	RecordProperty("written", static_cast<int>(written.size()));
-	RecordProperty("deferred", static_cast<int>(vmstat("thp_deferred_split_page") - deferred));
+	RecordProperty("deferred", static_cast<int>(partial_splits() - partial));
 
 	for (Object *object : written)
 		object->data[0] ^= 0xff;

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <dlfcn.h>
 #include <fstream>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace support
@@ -53,6 +55,87 @@ size_t rss()
 uint64_t vmstat(const char *counter)
 {
 	return field("/proc/vmstat", counter);
+}
+
+// ---- what this kernel does ----
+
+namespace
+{
+
+constexpr size_t unit = 2 * MiB;
+constexpr size_t page = 4 * KiB;
+
+/* A few units, resident and huge, to try things on.  By bare system calls: what is asked is what
+ * the kernel does, not what the shim makes of it. */
+class Units
+{
+      public:
+	static constexpr size_t count = 4;
+
+	Units()
+	{
+		mapping_ = syscall(SYS_mmap, nullptr, size, PROT_READ | PROT_WRITE,
+		                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (mapping_ == -1)
+			abort();
+		first_ = reinterpret_cast<char *>((mapping_ + unit - 1) / unit * unit);
+		syscall(SYS_madvise, first_, count * unit, MADV_HUGEPAGE);
+		touch();
+	}
+
+	~Units()
+	{
+		syscall(SYS_munmap, mapping_, size);
+	}
+
+	void touch()
+	{
+		memset(first_, 1, count * unit);
+	}
+
+	/* On the first bytes of each. */
+	void advise(size_t bytes, int advice)
+	{
+		for (size_t i = 0; i < count; i++)
+			syscall(SYS_madvise, first_ + i * unit, bytes, advice);
+	}
+
+      private:
+	static constexpr size_t size = (count + 1) * unit;
+	long mapping_;
+	char *first_;
+};
+
+/* Whether a huge page that is split at once counts as a deferred split all the same. */
+bool counts_every_split()
+{
+	Units units;
+	uint64_t deferred = vmstat("thp_deferred_split_page"), split = vmstat("thp_split_page");
+
+	units.advise(page, MADV_COLD);
+	return vmstat("thp_split_page") - split >= Units::count &&
+	       vmstat("thp_deferred_split_page") - deferred >= Units::count;
+}
+
+} // namespace
+
+int64_t partial_splits()
+{
+	static const bool every = counts_every_split();
+	uint64_t deferred = vmstat("thp_deferred_split_page");
+
+	return static_cast<int64_t>(every ? deferred - vmstat("thp_split_page") : deferred);
+}
+
+bool drops_page_tables()
+{
+	Units units;
+
+	units.advise(page, MADV_COLD);
+	size_t before = rollup("AnonHugePages");
+	units.advise(unit, MADV_DONTNEED);
+	units.touch();
+	return rollup("AnonHugePages") >= before + Units::count * unit;
 }
 
 std::string first_line(const std::string &path)

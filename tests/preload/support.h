@@ -39,6 +39,13 @@ size_t rollup(const char *field);
 size_t rss();
 /* A counter of /proc/vmstat.  It counts every process of the machine. */
 uint64_t vmstat(const char *counter);
+/* Huge pages that were left partially mapped (K1), since boot: thp_deferred_split_page.  Older
+ * kernels, such as 6.1, queue every huge page that is split, and take it off the queue once it is;
+ * there, what is split does not count.  It may become less, if the kernel splits what it queued. */
+int64_t partial_splits();
+/* Whether a unit that had a page table faults in huge again once all of it was given back: newer
+ * kernels drop the empty page table, others keep it until the addresses are unmapped (K2). */
+bool drops_page_tables();
 /* What the first line of a file says; "" if it cannot be read. */
 std::string first_line(const std::string &path);
 /* The value of an environment variable that the test needs; ends the test program without it. */

@@ -1,0 +1,298 @@
+/* On which NUMA node memory lies, asked of the kernel page by page.  Needs two nodes, each with a
+ * processor; run.py makes a machine that has them.
+ *
+ * Local.* wants no rule; Interleaved.*, Bound.* and Preferred.* want rules for requests of 16 KiB
+ * and more (*.rules). */
+#include "../preload/support.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <gtest/gtest.h>
+#include <linux/mempolicy.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <sched.h>
+#include <string>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+using namespace support;
+
+namespace
+{
+
+constexpr size_t page = 4 * KiB;
+constexpr size_t heap_size = 64 * MiB;
+constexpr int nodes = 2;
+
+/* ---- threads and their nodes ---- */
+
+/* The first processor of a node; -1 if it has none. */
+int processor_of(int node)
+{
+	std::string cpus =
+		first_line("/sys/devices/system/node/node" + std::to_string(node) + "/cpulist");
+
+	return cpus.empty() ? -1 : std::stoi(cpus);
+}
+
+/* A thread that stays on a node, and ends with its scope. */
+class OnNode
+{
+      public:
+	template <typename Body> OnNode(int node, Body body) : thread_(pinned<Body>, node, body)
+	{
+	}
+
+	~OnNode()
+	{
+		thread_.join();
+	}
+
+      private:
+	template <typename Body> static void pinned(int node, Body body)
+	{
+		cpu_set_t set;
+
+		CPU_ZERO(&set);
+		CPU_SET(processor_of(node), &set);
+		ASSERT_EQ(sched_setaffinity(0, sizeof(set), &set), 0);
+		body();
+	}
+
+	std::thread thread_;
+};
+
+/* ---- blocks and their nodes ---- */
+
+class Blocks
+{
+      public:
+	explicit Blocks(size_t size) : size_(size)
+	{
+		blocks_.reserve(heap_size / size);
+	}
+
+	~Blocks()
+	{
+		free_all();
+	}
+
+	/* `bytes` more, written whole. */
+	void add(size_t bytes = heap_size)
+	{
+		for (size_t end = blocks_.size() + bytes / size_; blocks_.size() < end;)
+			blocks_.push_back(memset(malloc(size_), 1, size_));
+	}
+
+	void free_all()
+	{
+		for (void *p : blocks_)
+			free(p);
+		blocks_.clear();
+	}
+
+	bool full() const
+	{
+		return blocks_.size() * size_ >= heap_size;
+	}
+
+	/* How much of them lies on a node, in percent. */
+	double on(int node) const
+	{
+		std::vector<void *> all = pages();
+		std::vector<int> at(all.size(), -1);
+
+		EXPECT_EQ(syscall(SYS_move_pages, 0, all.size(), all.data(), nullptr, at.data(), 0),
+		          0);
+		return 100.0 * static_cast<double>(std::count(at.begin(), at.end(), node)) /
+		       static_cast<double>(all.size());
+	}
+
+      private:
+	/* Each page that they touch, once. */
+	std::vector<void *> pages() const
+	{
+		std::vector<uintptr_t> found;
+
+		for (void *p : blocks_) {
+			auto start = reinterpret_cast<uintptr_t>(p), at = start & -page;
+
+			for (; at < start + size_; at += page)
+				found.push_back(at);
+		}
+		std::sort(found.begin(), found.end());
+		found.erase(std::unique(found.begin(), found.end()), found.end());
+		std::vector<void *> result;
+		for (uintptr_t at : found)
+			result.push_back(reinterpret_cast<void *>(at));
+		return result;
+	}
+
+	const size_t size_;
+	std::vector<void *> blocks_;
+};
+
+class TwoNodes : public testing::Test
+{
+      protected:
+	void SetUp() override
+	{
+		for (int node = 0; node < nodes; node++)
+			ASSERT_GE(processor_of(node), 0) << "no processor on node " << node;
+	}
+
+	void TearDown() override
+	{
+		malloc_trim(0);
+	}
+};
+
+/* With blocks of this size. */
+class Placement : public TwoNodes, public testing::WithParamInterface<size_t>
+{
+};
+
+/* ---- a thread's memory is its node's ---- */
+
+using Local = Placement;
+
+TEST_P(Local, FirstUse)
+{
+	for (int node = 0; node < nodes; node++) {
+		OnNode(node, [&] {
+			Blocks blocks(GetParam());
+
+			blocks.add();
+			EXPECT_GE(blocks.on(node), 99) << "node " << node;
+		});
+	}
+}
+
+/* They take turns, so that neighbours in the order of allocation are on different nodes. */
+TEST_P(Local, AtTheSameTime)
+{
+	std::atomic<int> turn{0};
+	auto body = [&](int node) {
+		Blocks blocks(GetParam());
+
+		while (!blocks.full()) {
+			while (turn % nodes != node)
+				std::this_thread::yield();
+			blocks.add(std::max(GetParam(), 256 * KiB));
+			turn++;
+		}
+		EXPECT_GE(blocks.on(node), 99) << "node " << node;
+	};
+
+	OnNode first(0, [&] { body(0); });
+	OnNode second(1, [&] { body(1); });
+}
+
+/* What one node's thread has freed is still there when another's asks. */
+TEST_P(Local, AfterAnotherNodesThread)
+{
+	for (int node = 0; node < 2 * nodes; node++) {
+		OnNode(node % nodes, [&] {
+			Blocks blocks(GetParam());
+
+			blocks.add();
+			EXPECT_GE(blocks.on(node % nodes), 99) << "round " << node;
+		});
+	}
+}
+
+/* Blocks are freed by a thread of the other node, which then wants some itself. */
+TEST_P(Local, AfterFreeingAnotherNodesBlocks)
+{
+	Blocks of_first(GetParam()), of_second(GetParam());
+
+	OnNode(0, [&] { of_first.add(); });
+	OnNode(1, [&] {
+		of_first.free_all();
+		of_second.add();
+		EXPECT_GE(of_second.on(1), 99);
+	});
+	OnNode(0, [&] {
+		of_first.add();
+		EXPECT_GE(of_first.on(0), 99);
+		EXPECT_GE(of_second.on(1), 99) << "it moved";
+	});
+}
+
+INSTANTIATE_TEST_SUITE_P(Sizes, Local, testing::Values(KiB, 64 * KiB, 4 * MiB));
+
+/* ---- memory is where a rule wants it ---- */
+
+/* From threads of both nodes, one after the other. */
+template <typename Check> void on_each_node(size_t size, Check check)
+{
+	for (int node = 0; node < nodes; node++) {
+		OnNode(node, [&] {
+			Blocks blocks(size);
+
+			blocks.add();
+			check(blocks);
+		});
+	}
+}
+
+using Interleaved = Placement;
+
+TEST_P(Interleaved, IsEven)
+{
+	on_each_node(GetParam(), [](const Blocks &blocks) {
+		EXPECT_NEAR(blocks.on(0), 50, 5);
+		EXPECT_NEAR(blocks.on(1), 50, 5);
+	});
+}
+
+/* By unit, not by page. */
+TEST_P(Interleaved, IsHuge)
+{
+	on_each_node(GetParam(), [](const Blocks &blocks) {
+		EXPECT_GE(rollup("AnonHugePages"), heap_size / 100 * 90);
+	});
+}
+
+/* To node 1. */
+using Bound = Placement;
+
+TEST_P(Bound, IsThere)
+{
+	on_each_node(GetParam(), [](const Blocks &blocks) { EXPECT_GE(blocks.on(1), 99); });
+}
+
+using Preferred = Placement;
+
+TEST_P(Preferred, IsThere)
+{
+	on_each_node(GetParam(), [](const Blocks &blocks) { EXPECT_GE(blocks.on(1), 99); });
+}
+
+INSTANTIATE_TEST_SUITE_P(Sizes, Interleaved, testing::Values(64 * KiB, 4 * MiB));
+INSTANTIATE_TEST_SUITE_P(Sizes, Bound, testing::Values(64 * KiB, 4 * MiB));
+INSTANTIATE_TEST_SUITE_P(Sizes, Preferred, testing::Values(64 * KiB, 4 * MiB));
+
+/* The control: a thread whose own policy is another node's is seen not to be served by its own. */
+using Control = TwoNodes;
+
+TEST_F(Control, MisplacedMemoryIsSeen)
+{
+	OnNode(0, [&] {
+		const unsigned long other = 1 << 1;
+
+		ASSERT_EQ(syscall(SYS_set_mempolicy, MPOL_BIND, &other, 8 * sizeof(other)), 0);
+		Blocks blocks(64 * KiB);
+		blocks.add();
+		EXPECT_LE(blocks.on(0), 1);
+		EXPECT_GE(blocks.on(1), 99);
+	});
+}
+
+} // namespace
