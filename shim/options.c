@@ -22,6 +22,8 @@ const struct option_row option_rows[] = {
 #define OPTION_PERCENT(name, def, min, max, help)                                                  \
 	ROW(name, OPTION_PERCENT, def, min, max, NULL, NULL, help)
 #define OPTION_MS(name, def, min, max, help) ROW(name, OPTION_MS, def, min, max, NULL, NULL, help)
+#define OPTION_NUMBER(name, def, min, max, help)                                                   \
+	ROW(name, OPTION_NUMBER, def, min, max, NULL, NULL, help)
 #define OPTION_ENUM(name, def, words, help)  ROW(name, OPTION_ENUM, def, 0, 0, words, NULL, help)
 #define OPTION_TEXT(name, def, help)         ROW(name, OPTION_TEXT, 0, 0, 0, NULL, def, help)
 #include "options.def"
@@ -45,6 +47,7 @@ static const struct suffix size_suffixes[] = {
 	{"G", 1ul << 30}, {"M", 1ul << 20}, {"K", 1ul << 10}, {"", 1}, {NULL, 0},
 };
 static const struct suffix ms_suffixes[] = {{"s", 1000}, {"ms", 1}, {"", 1}, {NULL, 0}};
+static const struct suffix no_suffixes[] = {{"", 1}, {NULL, 0}};
 static const struct suffix percent_suffixes[] = {{"%", 1}, {"", 1}, {NULL, 0}};
 
 static const struct suffix *suffixes_of(enum option_type type)
@@ -54,6 +57,8 @@ static const struct suffix *suffixes_of(enum option_type type)
 		return size_suffixes;
 	case OPTION_MS:
 		return ms_suffixes;
+	case OPTION_NUMBER:
+		return no_suffixes;
 	default:
 		return percent_suffixes;
 	}
@@ -272,6 +277,9 @@ void option_accepts(const struct option_row *row, char *buf, size_t size)
 		break;
 	case OPTION_MS:
 		accepts_number(row, "a time", buf, size);
+		break;
+	case OPTION_NUMBER:
+		accepts_number(row, "a number", buf, size);
 		break;
 	case OPTION_ENUM:
 		show_words(row->words, buf, size);

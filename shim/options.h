@@ -20,12 +20,15 @@ enum option_type {
 	OPTION_SIZE,    /* bytes: a number with an optional K, M or G (powers of 1024) */
 	OPTION_PERCENT, /* a number with an optional % */
 	OPTION_MS,      /* milliseconds: a number with an optional ms or s */
+	OPTION_NUMBER,  /* a number */
 	OPTION_ENUM,    /* one of the words of `words` */
 	OPTION_TEXT,    /* any text without ',' */
 };
 
 enum { RELEASE_KEEP, RELEASE_BALANCED, RELEASE_TIGHT };
 enum { BACKGROUND_AUTO, BACKGROUND_ON, BACKGROUND_OFF };
+enum { PROCESS_THP_SYSTEM, PROCESS_THP_ADVISED, PROCESS_THP_OFF };
+enum { APP_THP_HONOUR, APP_THP_SOFTEN, APP_THP_IGNORE };
 
 /* The values.  One member for each line of options.def, with the line's name. */
 struct options {
@@ -33,6 +36,7 @@ struct options {
 #define OPTION_SIZE(name, def, min, max, help)    size_t name;
 #define OPTION_PERCENT(name, def, min, max, help) unsigned name;
 #define OPTION_MS(name, def, min, max, help)      unsigned name;
+#define OPTION_NUMBER(name, def, min, max, help)  unsigned name;
 #define OPTION_ENUM(name, def, words, help)       unsigned name;
 #define OPTION_TEXT(name, def, help)              char name[256];
 #include "options.def"

@@ -4,4 +4,7 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
+/* Whoever called the exported function that says this. */
+#define CALLER __builtin_return_address(0)
+
 #endif

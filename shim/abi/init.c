@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "abi/export.h"
+#include "abi/process.h"
 #include "heap/heap.h"
 #include "heap/proof.h"
 #include "unsplit/unsplit.h"
@@ -14,6 +15,7 @@
 static __attribute__((constructor)) void on_load(void)
 {
 	heap_constructor();
+	process_constructor();
 }
 
 static __attribute__((destructor)) void on_exit_of_program(void)

@@ -29,7 +29,7 @@ EXPORT void *malloc(size_t n)
 {
 	void *p = heap_fast_malloc(&n);
 
-	return __builtin_expect(p != NULL, 1) ? p : heap_malloc(n);
+	return __builtin_expect(p != NULL, 1) ? p : heap_malloc(n, CALLER);
 }
 
 EXPORT void free(void *p)
@@ -39,12 +39,12 @@ EXPORT void free(void *p)
 
 EXPORT void *calloc(size_t count, size_t size)
 {
-	return heap_calloc(count, size);
+	return heap_calloc(count, size, CALLER);
 }
 
 EXPORT void *realloc(void *p, size_t n)
 {
-	return heap_realloc(p, n);
+	return heap_realloc(p, n, CALLER);
 }
 
 EXPORT void *reallocarray(void *p, size_t count, size_t size)
@@ -55,7 +55,7 @@ EXPORT void *reallocarray(void *p, size_t count, size_t size)
 		errno = ENOMEM;
 		return NULL;
 	}
-	return heap_realloc(p, n);
+	return heap_realloc(p, n, CALLER);
 }
 
 static bool power_of_two(size_t n)
@@ -69,7 +69,7 @@ static void *aligned(size_t align, size_t n)
 		errno = EINVAL;
 		return NULL;
 	}
-	return heap_aligned(align, n);
+	return heap_aligned(align, n, CALLER);
 }
 
 EXPORT int posix_memalign(void **result, size_t align, size_t n)
@@ -78,7 +78,7 @@ EXPORT int posix_memalign(void **result, size_t align, size_t n)
 
 	if (!power_of_two(align) || align % sizeof(void *))
 		return EINVAL;
-	void *p = heap_aligned(align, n);
+	void *p = heap_aligned(align, n, CALLER);
 	errno = saved_errno;
 	if (!p)
 		return ENOMEM;
@@ -99,15 +99,15 @@ EXPORT void *memalign(size_t align, size_t n)
 EXPORT void *valloc(size_t n)
 {
 	machine.page ? (void)0 : machine_init();
-	return heap_aligned(machine.page, n);
+	return heap_aligned(machine.page, n, CALLER);
 }
 
 EXPORT void *pvalloc(size_t n)
 {
 	machine.page ? (void)0 : machine_init();
 	if (n > PTRDIFF_MAX)
-		return heap_malloc(n);
-	return heap_aligned(machine.page, (n + machine.page - 1) & ~(machine.page - 1));
+		return heap_malloc(n, CALLER);
+	return heap_aligned(machine.page, (n + machine.page - 1) & ~(machine.page - 1), CALLER);
 }
 
 EXPORT size_t malloc_usable_size(void *p)

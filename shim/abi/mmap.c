@@ -9,9 +9,8 @@
 #include <sys/mman.h>
 #include <sys/types.h>
 
+#include "abi/export.h"
 #include "map/map.h"
-
-#define EXPORT __attribute__((visibility("default")))
 
 static void *pointer_or_error(long result)
 {
@@ -33,12 +32,12 @@ static int status_or_error(long result)
 
 EXPORT void *mmap(void *addr, size_t bytes, int protection, int flags, int fd, off_t offset)
 {
-	return pointer_or_error(map_mmap(addr, bytes, protection, flags, fd, offset));
+	return pointer_or_error(map_mmap(addr, bytes, protection, flags, fd, offset, CALLER));
 }
 
 EXPORT void *mmap64(void *addr, size_t bytes, int protection, int flags, int fd, off64_t offset)
 {
-	return pointer_or_error(map_mmap(addr, bytes, protection, flags, fd, offset));
+	return pointer_or_error(map_mmap(addr, bytes, protection, flags, fd, offset, CALLER));
 }
 
 EXPORT int munmap(void *addr, size_t bytes)

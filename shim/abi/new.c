@@ -68,16 +68,16 @@ static void throw_bad_alloc(void *caller)
 	throw(object, type, destroy);
 }
 
-static void *allocate(size_t align, size_t n)
+static void *allocate(size_t align, size_t n, const void *caller)
 {
-	return align <= 16 ? heap_malloc(n) : heap_aligned(align, n);
+	return align <= 16 ? heap_malloc(n, caller) : heap_aligned(align, n, caller);
 }
 
 /* The loop that the standard asks for: the handler frees something, throws, or gives up. */
 static __attribute__((noinline)) void *new_slow(size_t align, size_t n, void *caller)
 {
 	for (;;) {
-		void *p = allocate(align, n);
+		void *p = allocate(align, n, caller);
 		handler handle = p ? NULL : new_handler(caller);
 
 		if (p)
@@ -102,7 +102,7 @@ static __attribute__((noinline)) void *new_nothrow(const char *name, size_t alig
                                                    void *caller)
 {
 	static const char nothrow;
-	void *p = allocate(align, n);
+	void *p = allocate(align, n, caller);
 
 	if (p || !new_handler(caller))
 		return p;

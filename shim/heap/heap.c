@@ -10,6 +10,7 @@
 #include "heap/proof.h"
 #include "heap/small.h"
 #include "kernel/kernel.h"
+#include "kernel/nodes.h"
 #include "kernel/say.h"
 #include "map/map.h"
 #include "options.h"
@@ -17,7 +18,9 @@
 #include "release/release.h"
 #include "report/report.h"
 #include "report/stats.h"
+#include "site/callers.h"
 #include "site/rules.h"
+#include "site/site.h"
 
 /* ---- start ---- */
 
@@ -46,7 +49,8 @@ static void start(void)
 	if (small_init() || large_init())
 		say("cannot reserve address space; requests for memory may fail");
 	release_init(&(struct release_scope){
-		.filler = &large,
+		.fillers = large_fillers,
+		.filler_count = &large_filler_count,
 		.ledgers = small_ledgers,
 		.ledger_count = &small_ledger_count,
 		.enter = thread_enter,
@@ -78,7 +82,9 @@ void heap_constructor(void)
 {
 	ready();
 	threads_init_late();
-	rules_load();
+	if (kernel->nodes() > 1 && nodes_open())
+		zones_place();
+	site_init();
 	if (options.background == BACKGROUND_ON)
 		keeper_start();
 	if (strcmp(options.report, "off") != 0)
@@ -92,18 +98,19 @@ static size_t report_ranges(struct report_range *ranges, size_t most)
 	size_t n = 0;
 
 	for (struct zone *z = zones_first(); z && n < most; z = z->next)
-		ranges[n++] =
-			(struct report_range){z->name, z->data.base, at_acquire(&z->data.ready)};
+		ranges[n++] = (struct report_range){z->policy.name, z->data.base,
+		                                    at_acquire(&z->data.ready)};
 	return n;
 }
 
 int heap_report(const char *where)
 {
-	struct report_range ranges[SMALL_ZONES + FILLER_ZONES];
+	enum { MOST = 64 };
+	struct report_range ranges[MOST];
 
 	ready();
 	proof_account();
-	return report_write(where, ranges, report_ranges(ranges, SMALL_ZONES + FILLER_ZONES));
+	return report_write(where, ranges, report_ranges(ranges, MOST));
 }
 
 void heap_destructor(void)
@@ -144,12 +151,12 @@ static bool is_small(size_t n)
 
 /* Serve a request of any size.  In a thread past its end only extents are handed out: mimalloc
  * would make a new heap for it that nobody takes down. */
-static void *serve(size_t n, bool small_allowed)
+static void *serve(size_t n, const struct plan *plan, bool small_allowed)
 {
-	void *p = small_allowed && is_small(n) ? small_malloc(n) : NULL;
+	void *p = small_allowed && is_small(n) ? small_malloc(n, plan) : NULL;
 
 	/* Extents also stand in where mimalloc finds no more address space. */
-	return p ? p : large_alloc(n, 1, NULL);
+	return p ? p : large_alloc(n, 1, plan, NULL);
 }
 
 /* What a call leaves behind to be done when it is over. */
@@ -181,79 +188,101 @@ static void after_call(void)
 	({                                                                                         \
 		void *result = NULL;                                                               \
 		*(volatile size_t *)&self.in_call = 1;                                             \
-		if (__builtin_expect(self.fast_limit != 0, 1))                                     \
+		if (__builtin_expect(self.open, 1))                                                \
 			result = (work);                                                           \
 		thread_leave();                                                                    \
 		result;                                                                            \
 	})
 
-static __attribute__((noinline)) void *malloc_slow(size_t n)
+/* What a rule says of this request.  To find it may call malloc, so the thread is not inside. */
+static const struct plan *plan_of(size_t n, const void *caller)
+{
+	if (__builtin_expect(!site_active, 1) || (is_small(n) && !site_small))
+		return NULL;
+	thread_leave();
+	return site_lookup(SITE_MALLOC, n, caller);
+}
+
+static __attribute__((noinline)) void *malloc_slow(size_t n, const void *caller)
 {
 	if (!ready())
 		return starting(n, 16);
 	if (n > PTRDIFF_MAX)
 		return no_memory();
-	void *p = INSIDE(serve(n, on_time));
+	const struct plan *plan = plan_of(n, caller);
+	void *p = INSIDE(serve(n, plan, on_time));
 	after_call();
 	return p ? p : no_memory();
 }
 
-void *heap_malloc(size_t n)
+/* Whether a rule may have a say in a small request: usually none has. */
+static inline bool is_planned(const void *caller)
 {
-	void *p = is_small(n) ? AT_HAND(mi_malloc(n < 16 ? 16 : n)) : NULL;
-
-	return __builtin_expect(p != NULL, 1) ? p : malloc_slow(n);
+	return __builtin_expect(site_small, 0) && !caller_is_plain(caller);
 }
 
-static void *serve_zeroed(size_t n, bool small_allowed)
+void *heap_malloc(size_t n, const void *caller)
+{
+	void *p = NULL;
+
+	if (is_small(n) && !is_planned(caller))
+		p = AT_HAND(mi_malloc(n < 16 ? 16 : n));
+	return __builtin_expect(p != NULL, 1) ? p : malloc_slow(n, caller);
+}
+
+static void *serve_zeroed(size_t n, const struct plan *plan, bool small_allowed)
 {
 	bool zero = false;
 
-	void *p = small_allowed && is_small(n) ? small_zalloc(n) : NULL;
+	void *p = small_allowed && is_small(n) ? small_zalloc(n, plan) : NULL;
 
 	if (p)
 		return p;
-	p = large_alloc(n, 1, &zero);
+	p = large_alloc(n, 1, plan, &zero);
 	return p && !zero ? memset(p, 0, n) : p;
 }
 
-static __attribute__((noinline)) void *calloc_slow(size_t n)
+static __attribute__((noinline)) void *calloc_slow(size_t n, const void *caller)
 {
 	if (!ready())
 		return starting(n, 16);
 	if (n > PTRDIFF_MAX)
 		return no_memory();
-	void *p = INSIDE(serve_zeroed(n, on_time));
+	const struct plan *plan = plan_of(n, caller);
+	void *p = INSIDE(serve_zeroed(n, plan, on_time));
 	after_call();
 	return p ? p : no_memory();
 }
 
-void *heap_calloc(size_t count, size_t size)
+void *heap_calloc(size_t count, size_t size, const void *caller)
 {
 	size_t n;
+	void *p = NULL;
 
 	if (__builtin_mul_overflow(count, size, &n))
 		return no_memory();
-	void *p = is_small(n) ? AT_HAND(mi_zalloc(n < 16 ? 16 : n)) : NULL;
-	return __builtin_expect(p != NULL, 1) ? p : calloc_slow(n);
+	if (is_small(n) && !is_planned(caller))
+		p = AT_HAND(mi_zalloc(n < 16 ? 16 : n));
+	return __builtin_expect(p != NULL, 1) ? p : calloc_slow(n, caller);
 }
 
-static void *serve_aligned(size_t align, size_t n, bool small_allowed)
+static void *serve_aligned(size_t align, size_t n, const struct plan *plan, bool small_allowed)
 {
 	if (align < machine.page && n + align <= options.small_max && small_allowed)
-		return small_aligned(align, n);
-	return large_alloc(n, align, NULL);
+		return small_aligned(align, n, plan);
+	return large_alloc(n, align, plan, NULL);
 }
 
-void *heap_aligned(size_t align, size_t n)
+void *heap_aligned(size_t align, size_t n, const void *caller)
 {
 	if (align <= 16)
-		return heap_malloc(n);
+		return heap_malloc(n, caller);
 	if (!ready())
 		return starting(n, align);
 	if (n > PTRDIFF_MAX || align > PTRDIFF_MAX - n)
 		return no_memory();
-	void *p = INSIDE(serve_aligned(align, n, on_time));
+	const struct plan *plan = plan_of(n, caller);
+	void *p = INSIDE(serve_aligned(align, n, plan, on_time));
 	after_call();
 	return p ? p : no_memory();
 }
@@ -298,9 +327,9 @@ size_t heap_usable(const void *p)
 }
 
 /* Move a block from one server to another. */
-static void *move_block(void *p, size_t n, bool small_allowed)
+static void *move_block(void *p, size_t n, const struct plan *plan, bool small_allowed)
 {
-	void *to = serve(n, small_allowed);
+	void *to = serve(n, plan, small_allowed);
 	size_t old = usable(p);
 
 	if (!to)
@@ -311,21 +340,23 @@ static void *move_block(void *p, size_t n, bool small_allowed)
 	return to;
 }
 
-static void *resize(void *p, size_t n, bool small_allowed)
+/* A block that grows stays where the plan of its first request put it, as long as one server
+ * serves it. */
+static void *resize(void *p, size_t n, const struct plan *plan, bool small_allowed)
 {
 	bool to_small = small_allowed && is_small(n);
 
 	if (large_owns(p))
-		return to_small ? move_block(p, n, small_allowed) : large_realloc(p, n);
+		return to_small ? move_block(p, n, plan, small_allowed) : large_realloc(p, n);
 	if (small_owns(p) && to_small)
 		return small_realloc(p, n);
-	return move_block(p, n, small_allowed);
+	return move_block(p, n, plan, small_allowed);
 }
 
-static __attribute__((noinline)) void *realloc_slow(void *p, size_t n)
+static __attribute__((noinline)) void *realloc_slow(void *p, size_t n, const void *caller)
 {
 	if (!p)
-		return heap_malloc(n);
+		return heap_malloc(n, caller);
 	if (!n) {
 		heap_free(p);
 		return NULL;
@@ -333,18 +364,19 @@ static __attribute__((noinline)) void *realloc_slow(void *p, size_t n)
 	if (n > PTRDIFF_MAX)
 		return no_memory();
 	ready();
-	void *to = INSIDE(resize(p, n, on_time));
+	const struct plan *plan = plan_of(n, caller);
+	void *to = INSIDE(resize(p, n, plan, on_time));
 	after_call();
 	return to ? to : no_memory();
 }
 
-void *heap_realloc(void *p, size_t n)
+void *heap_realloc(void *p, size_t n, const void *caller)
 {
 	void *to = NULL;
 
 	if (p && n && is_small(n) && (uintptr_t)p < self.free_limit)
 		to = AT_HAND(mi_realloc(p, n < 16 ? 16 : n));
-	return __builtin_expect(to != NULL, 1) ? to : realloc_slow(p, n);
+	return __builtin_expect(to != NULL, 1) ? to : realloc_slow(p, n, caller);
 }
 
 static void *collect(bool on_time)

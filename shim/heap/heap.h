@@ -15,12 +15,13 @@
 
 #include "heap/thread.h"
 
-/* All return NULL and set errno to ENOMEM if the request cannot be met. */
-void *heap_malloc(size_t n);
-void *heap_calloc(size_t count, size_t size);
-void *heap_realloc(void *p, size_t n);
+/* All return NULL and set errno to ENOMEM if the request cannot be met.  `caller` is the return
+ * address of the exported function: a rule may have a plan for what is asked for there (site/). */
+void *heap_malloc(size_t n, const void *caller);
+void *heap_calloc(size_t count, size_t size, const void *caller);
+void *heap_realloc(void *p, size_t n, const void *caller);
 /* align must be a power of two. */
-void *heap_aligned(size_t align, size_t n);
+void *heap_aligned(size_t align, size_t n, const void *caller);
 /* Keeps errno. */
 void heap_free(void *p);
 size_t heap_usable(const void *p);

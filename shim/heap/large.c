@@ -1,5 +1,6 @@
 #include "heap/large.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -11,20 +12,121 @@
 #include "release/release.h"
 #include "report/stats.h"
 
-struct filler large;
+struct filler large_fillers[LARGE_FILLERS];
+size_t large_filler_count;
 
 /* A zone is address space only.  One is enough unless RLIMIT_AS made it small. */
 #define LARGE_BYTES (2ul << 40)
-/* Above the first small zone, which spares free() a comparison (heap.c), and below what valgrind
- * can map, so that instructions counted there are those that run elsewhere. */
+/* Above the small zones, which spares free() a comparison (heap.c), and below what valgrind can
+ * map, so that instructions counted there are those that run elsewhere. */
 #define LARGE_HINT ((void *)(12ul << 40))
+
+static pthread_mutex_t grow_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* ---- which filler ---- */
+
+static struct filler *filler_of(const void *p)
+{
+	size_t n = at_acquire(&large_filler_count);
+
+	for (size_t i = 0; i < n; i++)
+		if (filler_zone_of(&large_fillers[i], p))
+			return &large_fillers[i];
+	return NULL;
+}
+
+static bool same_policy(const struct filler_policy *a, const struct filler_policy *b)
+{
+	const struct placement *p = &a->zone.placement, *q = &b->zone.placement;
+
+	return a->zone.pages == b->zone.pages && p->mode == q->mode && p->node == q->node &&
+	       a->release == b->release && a->heal == b->heal;
+}
+
+static struct filler *find_filler(const struct filler_policy *policy)
+{
+	size_t n = at_acquire(&large_filler_count);
+
+	for (size_t i = 0; i < n; i++)
+		if (same_policy(&large_fillers[i].policy, policy))
+			return &large_fillers[i];
+	return NULL;
+}
+
+static struct filler *open_filler(const struct filler_policy *policy)
+{
+	size_t n = large_filler_count;
+	void *hint = n ? NULL : LARGE_HINT;
+
+	if (n == LARGE_FILLERS)
+		return NULL;
+	filler_init(&large_fillers[n], policy);
+	if (filler_add_zone(&large_fillers[n], hint, zone_share(LARGE_BYTES), machine.unit))
+		return NULL;
+	at_publish(&large_filler_count, n + 1);
+	return &large_fillers[n];
+}
+
+/* The filler with this policy; the first if there can be no more. */
+static struct filler *filler_with(const struct filler_policy *policy)
+{
+	struct filler *f = find_filler(policy);
+
+	if (f)
+		return f;
+	pthread_mutex_lock(&grow_lock);
+	f = find_filler(policy);
+	if (!f)
+		f = open_filler(policy);
+	pthread_mutex_unlock(&grow_lock);
+	return f ? f : &large_fillers[0];
+}
+
+/* What serves this thread if no rule says otherwise: memory of its own node. */
+static struct filler_policy usual_policy(void)
+{
+	struct filler_policy policy = {
+		.zone = {.name = "large", .pages = ZONE_WHEN_PROVEN},
+		.release = options.release,
+		.heal = true,
+	};
+
+	if (kernel->nodes() > 1)
+		policy.zone.placement = (struct placement){PLACE_PREFERABLY, kernel->node()};
+	return policy;
+}
+
+static struct filler_policy policy_of(const struct plan *plan)
+{
+	struct filler_policy policy = usual_policy();
+
+	if (plan->pages)
+		policy.zone.pages = plan->pages == PAGES_BASE ? ZONE_BASE : ZONE_HUGE;
+	if (plan->pages == PAGES_BASE)
+		policy.zone.name = "large base";
+	if (plan->release)
+		policy.release = plan->release - RELEASE_AS_KEEP;
+	policy.heal = plan->heal != SWITCH_OFF;
+	if (plan->node_mode)
+		policy.zone.placement = plan_placement(plan);
+	return policy;
+}
+
+static struct filler *filler_for(const struct plan *plan)
+{
+	if (!plan && kernel->nodes() == 1)
+		return &large_fillers[0];
+	struct filler_policy policy = plan ? policy_of(plan) : usual_policy();
+	return filler_with(&policy);
+}
 
 /* ---- this thread's freed extents ---- */
 
-/* By length in pages; linked through their first word, newest first. */
+/* By length in pages; linked through their first word, newest first.  All of one filler. */
 enum { CACHED_PAGES = 64 };
 
 struct extent_cache {
+	struct filler *of;
 	size_t bytes;
 	uint64_t filled; /* lists that are not empty; bit i: length i + 1 */
 	void *list[CACHED_PAGES];
@@ -34,7 +136,7 @@ static struct meta_pool cache_pool = META_POOL(sizeof(struct extent_cache));
 
 static void cache_push(struct extent_cache *c, void *p, size_t pages)
 {
-	filler_hide(&large, p);
+	filler_hide(c->of, p);
 	*(void **)p = c->list[pages - 1];
 	c->list[pages - 1] = p;
 	c->filled |= 1ull << (pages - 1);
@@ -51,7 +153,7 @@ static void *cache_pop(struct extent_cache *c, size_t pages)
 	if (!c->list[pages - 1])
 		c->filled &= ~(1ull << (pages - 1));
 	c->bytes -= pages << machine.grain_shift;
-	filler_show(&large, p);
+	filler_show(c->of, p);
 	return p;
 }
 
@@ -61,23 +163,36 @@ static void cache_shrink(struct extent_cache *c, size_t bytes)
 	while (c->bytes > bytes) {
 		size_t pages = 64 - (size_t)__builtin_clzll(c->filled);
 
-		filler_free(&large, cache_pop(c, pages));
+		filler_free(c->of, cache_pop(c, pages));
 	}
 }
 
-static struct extent_cache *my_cache(void)
+/* A thread that moved to another node leaves what it cached behind. */
+static bool fits(const struct extent_cache *c, const struct filler *f)
 {
-	if (!self.cache && self.state == THREAD_ATTACHED && options.thread_cache)
-		self.cache = meta_take(&cache_pool);
-	return self.cache;
+	return c->of == f;
+}
+
+static struct extent_cache *my_cache(struct filler *f)
+{
+	struct extent_cache *c = self.cache;
+
+	if (!c && self.state == THREAD_ATTACHED && options.thread_cache)
+		c = self.cache = meta_take(&cache_pool);
+	if (c && !fits(c, f) && f == filler_for(NULL)) {
+		if (c->of)
+			cache_shrink(c, 0);
+		c->of = f;
+	}
+	return c && fits(c, f) ? c : NULL;
 }
 
 /* Keep a freed extent for this thread; false if it is not worth it. */
-static bool cache_keep(void *p, size_t pages)
+static bool cache_keep(struct filler *f, void *p, size_t pages)
 {
 	if (pages > CACHED_PAGES || pages << machine.grain_shift > options.thread_cache / 4)
 		return false;
-	struct extent_cache *c = my_cache();
+	struct extent_cache *c = my_cache(f);
 	if (!c)
 		return false;
 	cache_push(c, p, pages);
@@ -105,23 +220,25 @@ void large_thread_end(void)
 
 int large_init(void)
 {
-	filler_init(&large);
-	return filler_add_zone(&large, LARGE_HINT, zone_share(LARGE_BYTES), machine.unit);
+	struct filler_policy policy = usual_policy();
+
+	return open_filler(&policy) ? 0 : ENOMEM;
 }
 
 uintptr_t large_lowest(void)
 {
 	uintptr_t lowest = UINTPTR_MAX;
 
-	for (size_t i = 0; i < at_acquire(&large.zone_count); i++)
-		if ((uintptr_t)large.zones[i].zone.data.base < lowest)
-			lowest = (uintptr_t)large.zones[i].zone.data.base;
+	for (size_t f = 0; f < at_acquire(&large_filler_count); f++)
+		for (size_t i = 0; i < at_acquire(&large_fillers[f].zone_count); i++)
+			if ((uintptr_t)large_fillers[f].zones[i].zone.data.base < lowest)
+				lowest = (uintptr_t)large_fillers[f].zones[i].zone.data.base;
 	return lowest;
 }
 
 bool large_owns(const void *p)
 {
-	return filler_zone_of(&large, p) != NULL;
+	return filler_of(p) != NULL;
 }
 
 static size_t pages_of(size_t n)
@@ -129,10 +246,8 @@ static size_t pages_of(size_t n)
 	return (n + machine.grain - 1) >> machine.grain_shift;
 }
 
-static pthread_mutex_t grow_lock = PTHREAD_MUTEX_INITIALIZER;
-
 /* One more zone, with room for `r`; unless another thread just added one. */
-static bool grow(const struct filler_request *r, size_t zones_before)
+static bool grow(struct filler *f, const struct filler_request *r, size_t zones_before)
 {
 	size_t least = ((r->pages + r->align) << machine.grain_shift) + machine.unit;
 	size_t bytes = zone_share(LARGE_BYTES);
@@ -140,68 +255,86 @@ static bool grow(const struct filler_request *r, size_t zones_before)
 
 	least = (least + machine.unit - 1) & ~(machine.unit - 1);
 	pthread_mutex_lock(&grow_lock);
-	if (at_acquire(&large.zone_count) == zones_before)
-		grown = !filler_add_zone(&large, NULL, bytes > least ? bytes : least, least);
+	if (at_acquire(&f->zone_count) == zones_before)
+		grown = !filler_add_zone(f, NULL, bytes > least ? bytes : least, least);
 	pthread_mutex_unlock(&grow_lock);
 	return grown;
 }
 
-static void *alloc_extent(const struct filler_request *r, bool *zero)
+static void *alloc_extent(struct filler *f, const struct filler_request *r, bool *zero)
 {
-	size_t zones = at_acquire(&large.zone_count);
-	void *p = filler_alloc(&large, r, zero);
+	size_t zones = at_acquire(&f->zone_count);
+	void *p = filler_alloc(f, r, zero);
 
+	stat_add(extents_made, 1);
 	if (!p && release_all())
-		p = filler_alloc(&large, r, zero);
-	if (!p && grow(r, zones))
-		p = filler_alloc(&large, r, zero);
+		p = filler_alloc(f, r, zero);
+	if (!p && grow(f, r, zones))
+		p = filler_alloc(f, r, zero);
 	return p;
 }
 
-void *large_alloc(size_t n, size_t align, bool *zero)
+static void *alloc_cached(struct filler *f, size_t pages)
+{
+	struct extent_cache *c = self.cache;
+	void *p = c && fits(c, f) ? cache_pop(c, pages) : NULL;
+
+	if (p)
+		stat_add(cache_hits, 1);
+	return p;
+}
+
+void *large_alloc(size_t n, size_t align, const struct plan *plan, bool *zero)
 {
 	struct filler_request r = {.pages = pages_of(n), .align = pages_of(align)};
+	struct filler *f = filler_for(plan);
 	bool is_zero;
 
 	if (!r.pages)
 		r.pages = 1;
-	if (r.pages <= CACHED_PAGES && r.align <= 1 && self.cache) {
-		void *p = cache_pop(self.cache, r.pages);
+	if (r.pages <= CACHED_PAGES && r.align <= 1) {
+		void *p = alloc_cached(f, r.pages);
 		if (p) {
-			stat_add(cache_hits, 1);
 			if (zero)
 				*zero = false;
 			return p;
 		}
 	}
-	stat_add(extents_made, 1);
 	release_tick();
-	return alloc_extent(&r, zero ? zero : &is_zero);
+	void *p = alloc_extent(f, &r, zero ? zero : &is_zero);
+	if (p && plan && plan->populate == SWITCH_ON)
+		kernel->populate(p, r.pages << machine.grain_shift);
+	return p;
 }
 
-static void check_extent(size_t pages, const void *p)
+static void check_block(bool right, const void *p)
 {
-	if (__builtin_expect(!pages, 0))
+	if (__builtin_expect(!right, 0))
 		die("%p is not a block of this heap, or was freed before", p);
+}
+
+/* The pages of the extent at p, which must be one. */
+static size_t size_of(struct filler *f, const void *p)
+{
+	size_t pages = f ? filler_size(f, p) : 0;
+
+	check_block(pages, p);
+	return pages;
 }
 
 void large_free(void *p)
 {
-	size_t pages = filler_size(&large, p);
+	struct filler *f = filler_of(p);
 
-	check_extent(pages, p);
-	if (cache_keep(p, pages))
+	if (cache_keep(f, p, size_of(f, p)))
 		return;
-	filler_free(&large, p);
+	filler_free(f, p);
 	release_tick();
 }
 
 size_t large_usable(const void *p)
 {
-	size_t pages = filler_size(&large, p);
-
-	check_extent(pages, p);
-	return pages << machine.grain_shift;
+	return size_of(filler_of(p), p) << machine.grain_shift;
 }
 
 /* From this size on it pays to move page tables instead of bytes (0.4 ms a GiB, K3). */
@@ -212,9 +345,9 @@ static bool worth_moving(size_t bytes)
 
 /* Move what is at `from` to `to`: whole units by page table, the rest, and what the kernel refuses,
  * by copying.  False if `to` is lost. */
-static bool move_contents(void *to, void *from, size_t bytes)
+static bool move_contents(struct filler *f, void *to, void *from, size_t bytes)
 {
-	size_t moved = worth_moving(bytes) ? filler_move(&large, from, to) : 0;
+	size_t moved = worth_moving(bytes) ? filler_move(f, from, to) : 0;
 
 	if (moved == SIZE_MAX)
 		return false;
@@ -224,7 +357,7 @@ static bool move_contents(void *to, void *from, size_t bytes)
 
 /* A block that outgrew its place will probably grow again: leave it room to, and begin it with a
  * unit, so that it can be moved. */
-static void *alloc_to_grow(size_t n)
+static void *alloc_to_grow(struct filler *f, size_t n)
 {
 	struct filler_request r = {.pages = pages_of(n), .align = 1};
 	bool zero;
@@ -233,21 +366,20 @@ static void *alloc_to_grow(size_t n)
 		r.growth = r.pages / UNIT_PAGES;
 	if (worth_moving(n))
 		r.align = UNIT_PAGES;
-	stat_add(extents_made, 1);
-	return alloc_extent(&r, &zero);
+	return alloc_extent(f, &r, &zero);
 }
 
 void *large_realloc(void *p, size_t n)
 {
-	size_t old = filler_size(&large, p), pages = pages_of(n);
+	struct filler *f = filler_of(p);
+	size_t old = size_of(f, p), pages = pages_of(n);
 
-	check_extent(old, p);
-	if (pages == old || filler_resize(&large, p, pages)) {
+	if (pages == old || filler_resize(f, p, pages)) {
 		stat_add(realloc_in_place, 1);
 		return p;
 	}
-	void *to = alloc_to_grow(n);
-	if (!to || !move_contents(to, p, old << machine.grain_shift))
+	void *to = alloc_to_grow(f, n);
+	if (!to || !move_contents(f, to, p, old << machine.grain_shift))
 		return NULL;
 	large_free(p);
 	return to;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "heap/large.h"
+#include "release/release.h"
 #include "heap/small.h"
 #include "kernel/kernel.h"
 #include "kernel/sysfs.h"
@@ -69,12 +70,23 @@ void proof_ask(void)
 		at_set(&proof_next, promised + (options.huge_after - resident));
 }
 
+/* Units in use where rules want base pages, and where they want huge ones whatever the heap has
+ * proven. */
+static size_t units_in_use(unsigned pages)
+{
+	size_t units = 0;
+
+	for
+		each_filler(f) if (f->policy.zone.pages == pages) units +=
+			at_get(&f->pack.units) + at_get(&f->whole_units) + filler_kept(f);
+	return units;
+}
+
 void proof_account(void)
 {
-	size_t kept = filler_kept(&large);
+	size_t kept = release_kept_units(), held = demand_now() + kept;
+	size_t asked = zones_proven() ? held - units_in_use(ZONE_BASE) : units_in_use(ZONE_HUGE);
 
-	for (size_t i = 0; i < at_acquire(&small_ledger_count); i++)
-		kept += ledger_kept(&small_ledgers[i]);
 	stat_set(retained, kept << machine.unit_shift);
-	stat_set(huge_asked, zones_proven() ? (demand_now() + kept) << machine.unit_shift : 0);
+	stat_set(huge_asked, asked << machine.unit_shift);
 }

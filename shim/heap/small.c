@@ -10,6 +10,7 @@
 #include "kernel/kernel.h"
 #include "kernel/say.h"
 #include "heap/thread.h"
+#include "pmd/meta.h"
 #include "release/keeper.h"
 #include "release/release.h"
 #include "report/stats.h"
@@ -84,22 +85,35 @@ static int on_mprotect(void *addr, size_t bytes, int protection)
 
 /* ---- zones ---- */
 
+/* Where there are several nodes, a zone belongs to one, and mimalloc takes a thread's segments from
+ * a zone of its node. */
+static struct zone_policy policy_on(unsigned node)
+{
+	struct zone_policy policy = {.name = "small", .pages = ZONE_WHEN_PROVEN};
+
+	if (kernel->nodes() > 1)
+		policy.placement = (struct placement){PLACE_PREFERABLY, node};
+	return policy;
+}
+
 /* Give mimalloc one more zone.  Not committed, so that it reports what it takes; unless it cannot
  * report, then it gets all of it and never gives a part back. */
-static int add_zone(size_t bytes)
+static int add_zone(unsigned node)
 {
-	size_t n = small_ledger_count;
+	size_t n = small_ledger_count, bytes = zone_share(SMALL_BYTES);
+	struct zone_policy policy = policy_on(node);
+	int its_node = kernel->nodes() > 1 ? (int)node : -1;
 
 	if (n == SMALL_ZONES ||
-	    ledger_open(&small_ledgers[n], "small", SMALL_HINT(n), bytes, SEGMENT, SEGMENT))
+	    ledger_open(&small_ledgers[n], &policy, SMALL_HINT(n), bytes, SEGMENT, SEGMENT))
 		return ENOMEM;
 	struct prefix *data = &small_ledgers[n].zone.data;
 	bool reports = libc_madvise && libc_mprotect;
 	if (!reports && prefix_need(data, data->bytes))
 		return ENOMEM;
 	at_publish(&small_ledger_count, n + 1);
-	return mi_manage_os_memory_ex(data->base, data->bytes, !reports, false, true, -1, false,
-	                              NULL)
+	return mi_manage_os_memory_ex(data->base, data->bytes, !reports, false, true, its_node,
+	                              false, NULL)
 	               ? 0
 	               : ENOMEM;
 }
@@ -110,7 +124,8 @@ static bool grow(void)
 	size_t before = at_acquire(&small_ledger_count);
 
 	pthread_mutex_lock(&grow_lock);
-	bool grown = small_ledger_count != before || !add_zone(zone_share(SMALL_BYTES));
+	bool grown =
+		small_ledger_count != before || !add_zone(kernel->nodes() > 1 ? kernel->node() : 0);
 	pthread_mutex_unlock(&grow_lock);
 	return grown;
 }
@@ -124,7 +139,7 @@ static void set_mimalloc_options(void)
 	mi_option_set(mi_option_segment_decommit_delay, 0);
 	mi_option_set(mi_option_page_reset, 0);
 	mi_option_set(mi_option_limit_os_alloc, 1);
-	mi_option_set(mi_option_use_numa_nodes, 1);
+	mi_option_set(mi_option_use_numa_nodes, kernel->nodes());
 	mi_option_set(mi_option_large_os_pages, 0);
 	mi_option_set(mi_option_show_errors, 0);
 	/* A slice of the ledger must be mimalloc's slice, else part of one would be given. */
@@ -136,16 +151,24 @@ int small_init(void)
 	*(void **)&libc_madvise = got_patch((void *)mi_malloc, "madvise", (void *)on_madvise);
 	*(void **)&libc_mprotect = got_patch((void *)mi_malloc, "mprotect", (void *)on_mprotect);
 	set_mimalloc_options();
-	return add_zone(zone_share(SMALL_BYTES));
+	int error = add_zone(0);
+	for (unsigned node = 1; !error && node < kernel->nodes() && node < SMALL_ZONES / 2; node++)
+		error = add_zone(node);
+	return error;
 }
 
 uintptr_t small_free_limit(void)
 {
-	const struct zone *z = &small_ledgers[0].zone;
+	uintptr_t limit = 0;
 
-	return small_ledger_count == 1 && z->data.base == SMALL_HINT(0)
-	               ? (uintptr_t)z->data.base + z->data.bytes
-	               : 0;
+	for (size_t i = 0; i < small_ledger_count; i++) {
+		const struct prefix *data = &small_ledgers[i].zone.data;
+
+		if (data->base != SMALL_HINT(i))
+			return 0;
+		limit = (uintptr_t)data->base + data->bytes;
+	}
+	return limit;
 }
 
 bool small_owns(const void *p)
@@ -154,6 +177,36 @@ bool small_owns(const void *p)
 }
 
 /* ---- the calls ---- */
+
+/* A thread's heaps for what rules have a plan for. */
+enum { SITE_HEAPS = 15 };
+
+struct site_heaps {
+	struct {
+		const struct plan *plan;
+		mi_heap_t *heap;
+	} of[SITE_HEAPS];
+};
+
+static struct meta_pool site_heaps_pool = META_POOL(sizeof(struct site_heaps));
+
+/* Beyond so many plans, or without memory, the thread's usual heap does. */
+static mi_heap_t *heap_for(const struct plan *plan)
+{
+	struct site_heaps *mine = self.site_heaps;
+
+	if (!mine)
+		mine = self.site_heaps = meta_take(&site_heaps_pool);
+	for (size_t i = 0; mine && i < SITE_HEAPS; i++) {
+		if (!mine->of[i].heap) {
+			mine->of[i].heap = mi_heap_new();
+			mine->of[i].plan = plan;
+		}
+		if (mine->of[i].plan == plan && mine->of[i].heap)
+			return mine->of[i].heap;
+	}
+	return mi_heap_get_default();
+}
 
 static size_t at_least_16(size_t n)
 {
@@ -171,20 +224,25 @@ static size_t at_least_16(size_t n)
 		p_;                                                                                \
 	})
 
-void *small_malloc(size_t n)
+/* One of mimalloc's calls, from the thread's heap or from that of a plan. */
+#define FROM_HEAP(plan, call, ...)                                                                 \
+	((plan) ? RETRY(mi_heap_##call(heap_for(plan), __VA_ARGS__))                               \
+	        : RETRY(mi_##call(__VA_ARGS__)))
+
+void *small_malloc(size_t n, const struct plan *plan)
 {
-	return RETRY(mi_malloc(at_least_16(n)));
+	return FROM_HEAP(plan, malloc, at_least_16(n));
 }
 
-void *small_zalloc(size_t n)
+void *small_zalloc(size_t n, const struct plan *plan)
 {
-	return RETRY(mi_zalloc(at_least_16(n)));
+	return FROM_HEAP(plan, zalloc, at_least_16(n));
 }
 
-void *small_aligned(size_t align, size_t n)
+void *small_aligned(size_t align, size_t n, const struct plan *plan)
 {
 	/* mi_malloc_aligned() misaligns where size == align == 256, 512 or 1024. */
-	return RETRY(mi_malloc_aligned_at(at_least_16(n), align, 0));
+	return FROM_HEAP(plan, malloc_aligned_at, at_least_16(n), align, 0);
 }
 
 void *small_realloc(void *p, size_t n)
@@ -207,7 +265,11 @@ void small_collect(void)
 	mi_collect(true);
 }
 
+/* mimalloc takes down the thread's other heaps with its first. */
 void small_thread_end(void)
 {
 	mi_thread_done();
+	if (self.site_heaps)
+		meta_put(&site_heaps_pool, self.site_heaps);
+	self.site_heaps = NULL;
 }

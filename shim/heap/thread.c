@@ -25,18 +25,29 @@ static void open_gate(struct thread *t)
 {
 	__atomic_store_n(&t->fast_limit, registry.fast_limit, __ATOMIC_RELAXED);
 	__atomic_store_n(&t->free_limit, registry.free_limit, __ATOMIC_RELAXED);
+	__atomic_store_n(&t->open, 1, __ATOMIC_RELAXED);
 }
 
 static void close_gate(struct thread *t)
 {
 	__atomic_store_n(&t->fast_limit, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&t->free_limit, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&t->open, 0, __ATOMIC_RELAXED);
 }
 
 void threads_set_limits(size_t fast_limit, uintptr_t free_limit)
 {
 	registry.fast_limit = fast_limit;
 	registry.free_limit = free_limit;
+}
+
+void threads_close_fast_path(void)
+{
+	pthread_mutex_lock(&registry.lock);
+	registry.fast_limit = 0;
+	for (struct thread *t = registry.first; t; t = t->next)
+		__atomic_store_n(&t->fast_limit, 0, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&registry.lock);
 }
 
 static void set_in_call(size_t value)
@@ -148,7 +159,7 @@ bool thread_enter(void)
 		return false;
 	if (self.state == THREAD_NEW)
 		attach();
-	else if (!self.fast_limit)
+	else if (!self.open)
 		reopen_gate();
 	for (;;) {
 		set_in_call(1);

@@ -28,6 +28,7 @@ enum thread_state {
 };
 
 struct extent_cache;
+struct site_heaps;
 
 /* Kept to a few words: initial-exec TLS is scarce under dlopen. */
 struct thread {
@@ -35,13 +36,16 @@ struct thread {
 	 * Written by this thread alone; read in fork(). */
 	size_t in_call;
 	int state;
-	/* A request n takes the fast path if n - FAST_LEAST is below this; 0 sends all to the slow
-	 * path. */
+	/* This thread may come inside: no fork() waits for it. */
+	int open;
+	/* A request n takes the fast path if n - FAST_LEAST is below this; 0 sends all to
+	 * heap_malloc(). */
 	size_t fast_limit;
 	/* Pointers below this are mimalloc's; 0 sends all to the slow path. */
 	uintptr_t free_limit;
-	struct extent_cache *cache;
-	struct thread *prev, *next; /* registry lock */
+	struct extent_cache *cache;    /* large.c */
+	struct site_heaps *site_heaps; /* small.c */
+	struct thread *prev, *next;    /* registry lock */
 };
 
 /* Smaller requests take the slow path, which asks for 16 bytes: mimalloc aligns 8-byte blocks to 8,
@@ -52,6 +56,9 @@ extern __thread struct thread self __attribute__((tls_model("initial-exec")));
 
 /* The limits that attached threads get. */
 void threads_set_limits(size_t fast_limit, uintptr_t free_limit);
+
+/* From now on every request comes to heap_malloc(): rules have a say in small ones, too. */
+void threads_close_fast_path(void);
 
 /* Begin a call on the slow path.  False if the thread is THREAD_LATE: then the caller must work
  * between thread_late_lock() and thread_late_unlock(), and keep away from mimalloc's allocation

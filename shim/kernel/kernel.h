@@ -31,6 +31,17 @@ struct kernel_unit {
 	bool huge;         /* it is one huge page */
 };
 
+/* Where the memory of a range shall lie, on a machine with several NUMA nodes. */
+struct placement {
+	enum {
+		PLACE_ANYWHERE,
+		PLACE_ON,         /* on this node and no other */
+		PLACE_PREFERABLY, /* on this node if it has memory left */
+		PLACE_INTERLEAVED /* evenly over all nodes, by unit where units are huge */
+	} mode;
+	unsigned node;
+};
+
 struct kernel {
 	/* Reserve address space, PROT_NONE, not accounted, at `hint` if that is free, else
 	 * anywhere.  Page aligned.  Returns NULL on failure. */
@@ -63,6 +74,15 @@ struct kernel {
 	/* Put fresh anonymous memory in place of whole units that move() went to, so that their
 	 * VMA can merge with its neighbours again.  The advice is gone with the old mapping. */
 	int (*remap)(void *addr, size_t bytes);
+	/* Place what is faulted in from now on (mbind).  A range with another placement than its
+	 * neighbour's is a VMA of its own. */
+	int (*place)(void *addr, size_t bytes, const struct placement *where);
+	/* The node that the calling thread runs on now, and how many nodes may hold memory (1 on
+	 * most machines; asked once). */
+	unsigned (*node)(void);
+	unsigned (*nodes)(void);
+	/* MADV_POPULATE_WRITE: fault everything in now, in huge pages where they may be (K2). */
+	int (*populate)(void *addr, size_t bytes);
 	/* What `count` units from addr on are; an errno value if the kernel cannot say (< 6.7). */
 	int (*survey)(void *addr, size_t count, struct kernel_unit *units);
 	/* Whether no forked child or parent shares a page of the unit.  The kernel does not split

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "kernel/mapping.h"
+#include "kernel/nodes.h"
 #include "kernel/pressure.h"
 #include "kernel/scan.h"
 #include "kernel/sysfs.h"
@@ -103,6 +104,11 @@ static int linux_remap(void *addr, size_t bytes)
 	                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0));
 }
 
+static int linux_populate(void *addr, size_t bytes)
+{
+	return error_of(raw_madvise(addr, bytes, MADV_POPULATE_WRITE));
+}
+
 static size_t linux_resident(void *addr, size_t bytes)
 {
 	enum { AT_ONCE = 1024 };
@@ -159,6 +165,10 @@ const struct kernel kernel_linux = {
 	.move = linux_move,
 	.remap = linux_remap,
 	.resident = linux_resident,
+	.place = nodes_place,
+	.node = nodes_here,
+	.nodes = nodes_count,
+	.populate = linux_populate,
 	.survey = scan_units,
 	.exclusive = scan_exclusive,
 	.address_limit = linux_address_limit,

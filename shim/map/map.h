@@ -23,7 +23,10 @@
  * they are.  Needs `machine` and `options`. */
 void map_init(void);
 
-long map_mmap(void *addr, size_t bytes, int protection, int flags, int fd, long offset);
+/* `caller` is the return address of the exported function: a rule may have a plan for it (site/).
+ */
+long map_mmap(void *addr, size_t bytes, int protection, int flags, int fd, long offset,
+              const void *caller);
 long map_munmap(void *addr, size_t bytes);
 long map_mremap(void *addr, size_t bytes, size_t new_bytes, int flags, void *to);
 long map_madvise(void *addr, size_t bytes, int advice);

@@ -11,6 +11,8 @@
 #include "map/packing.h"
 #include "options.h"
 #include "report/stats.h"
+#include "site/plan.h"
+#include "site/site.h"
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ  22
@@ -96,11 +98,36 @@ static void advise(struct span s)
 		stat_add(advice_failures, 1);
 }
 
-void placed(struct span s, uintptr_t end)
+static void note(struct span s, uintptr_t end)
 {
 	if (!notes_place(s.start, s.end, end == s.end ? 0 : end) && end != s.end)
 		unmap(end, s.end);
+}
+
+void placed(struct span s, uintptr_t end)
+{
+	note(s, end);
 	advise(s);
+}
+
+/* ---- plans ---- */
+
+/* Where a rule wants base pages, the advice is the program's own, as it were: nothing of ours
+ * follows. */
+static void advise_base(struct span s)
+{
+	notes_own(s.start, s.end);
+	kernel_map->madvise((void *)s.start, span_bytes(s), MADV_NOHUGEPAGE);
+}
+
+static void follow(const struct plan *plan, struct span s)
+{
+	struct placement where = plan_placement(plan);
+
+	if (plan->pages == PAGES_BASE)
+		advise_base(s);
+	if (where.mode != PLACE_ANYWHERE && kernel->place((void *)s.start, span_bytes(s), &where))
+		stat_add(place_failures, 1);
 }
 
 /* ---- population ---- */
@@ -138,7 +165,7 @@ static bool is_big_and_plain(size_t bytes, int protection, int flags)
 /* Reserved without access and then opened, because a MAP_FIXED over the reservation that fails may
  * have unmapped it first, and another thread may have taken its place.  Returns a negative errno
  * value if it is not to be had. */
-static long place(size_t bytes, int protection, int flags)
+static long place(size_t bytes, int protection, int flags, const struct plan *plan)
 {
 	size_t rounded = (bytes + machine.page - 1) & -machine.page;
 	struct span s;
@@ -153,7 +180,9 @@ static long place(size_t bytes, int protection, int flags)
 	}
 	placed(s, s.start + rounded);
 	stat_add(map_placed, 1);
-	if (flags & MAP_POPULATE)
+	if (plan)
+		follow(plan, s);
+	if (flags & MAP_POPULATE || (plan && plan->populate == SWITCH_ON))
 		populate((struct span){s.start, s.start + rounded}, protection);
 	return (long)s.start;
 }
@@ -211,16 +240,31 @@ static bool is_packable(const void *addr, size_t bytes, int protection, int flag
 	       packing_wants(bytes);
 }
 
+static bool may_share_unit(const struct plan *plan)
+{
+	return !plan || (plan->pages != PAGES_BASE && !plan->node_mode);
+}
+
 /* Where we want it; a negative value if the kernel shall decide. */
-static long map_new(void *addr, size_t bytes, int protection, int flags, long offset)
+static long map_new(void *addr, size_t bytes, int protection, int flags, long offset,
+                    const struct plan *plan)
 {
 	if (!map_active || offset & (long)(machine.page - 1))
 		return -1;
 	if (!addr && is_big_and_plain(bytes, protection, flags))
-		return place(bytes, protection, flags);
-	if (is_packable(addr, bytes, protection, flags))
+		return place(bytes, protection, flags, plan);
+	if (may_share_unit(plan) && is_packable(addr, bytes, protection, flags))
 		return packing_take(bytes);
 	return -1;
+}
+
+/* What a rule says of a mapping of anonymous memory, wherever it will lie. */
+static const struct plan *plan_of(size_t bytes, int flags, const void *caller)
+{
+	if (!(flags & MAP_ANONYMOUS) || flags & (MAP_STACK | MAP_GROWSDOWN | MAP_HUGETLB))
+		return NULL;
+	return site_plan((flags & MAP_TYPE) == MAP_PRIVATE ? SITE_MMAP : SITE_SHARED, bytes,
+	                 caller);
 }
 
 /* The program named the place, and got it or another: if it is a whole unit, treat it as ours (the
@@ -261,7 +305,25 @@ static void advise_shared(long result, size_t bytes, int flags)
 		advise(s);
 }
 
-long map_mmap(void *addr, size_t bytes, int protection, int flags, int fd, long offset)
+/* Where the kernel or the program chose. */
+static long map_there(void *addr, size_t bytes, int protection, int flags, int fd, long offset,
+                      const struct plan *plan)
+{
+	long result =
+		not_placed(kernel_map->mmap(addr, bytes, protection, flags, fd, offset), bytes);
+	struct span s;
+
+	if (map_active)
+		advise_shared(result, bytes, flags);
+	if (map_active && addr)
+		adopt(result, bytes, protection, flags);
+	if (plan && result >= 0 && span_of(&s, (void *)result, bytes))
+		follow(plan, s);
+	return result;
+}
+
+long map_mmap(void *addr, size_t bytes, int protection, int flags, int fd, long offset,
+              const void *caller)
 {
 	struct span s;
 
@@ -271,13 +333,7 @@ long map_mmap(void *addr, size_t bytes, int protection, int flags, int fd, long 
 		span_without_pads(s);
 		return map_over(s, protection, flags, fd, offset);
 	}
-	long result = map_new(addr, bytes, protection, flags, offset);
-	if (result >= 0)
-		return result;
-	result = not_placed(kernel_map->mmap(addr, bytes, protection, flags, fd, offset), bytes);
-	if (map_active)
-		advise_shared(result, bytes, flags);
-	if (map_active && addr)
-		adopt(result, bytes, protection, flags);
-	return result;
+	const struct plan *plan = plan_of(bytes, flags, caller);
+	long result = map_new(addr, bytes, protection, flags, offset, plan);
+	return result >= 0 ? result : map_there(addr, bytes, protection, flags, fd, offset, plan);
 }

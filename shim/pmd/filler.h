@@ -42,6 +42,15 @@
 
 enum { FILLER_ZONES = 16 };
 
+/*
+ * Which units to fill when demand returns?  Free units would leave the demoted ones nearly empty
+ * beside them, on base pages for good; demoted ones cost a collapse each when they are full again.
+ * So demoted ones are filled until what lies in sparse ones is not more than this share of all that
+ * is used, and free ones after that: coverage stays above 95 percent for as few collapses as
+ * possible.
+ */
+enum { FILLER_SPARSE_PERCENT = 3 };
+
 struct filler_zone {
 	struct zone zone;
 	struct prefix units; /* struct unit, one a unit */
@@ -65,7 +74,15 @@ struct pack {
 	size_t sparse_pages; /* used, in sparse units */
 };
 
+/* What a filler is for.  What is not `zone` decides nothing here: it is for release/. */
+struct filler_policy {
+	struct zone_policy zone;
+	unsigned release; /* as options.release */
+	bool heal;
+};
+
 struct filler {
+	struct filler_policy policy;
 	pthread_mutex_t lock;
 	struct filler_zone zones[FILLER_ZONES];
 	size_t zone_count; /* grows only; zones below it never change place */
@@ -73,10 +90,8 @@ struct filler {
 	struct seams seams;
 	struct runs kept, clean;
 	size_t whole_units;
-	/* Sparse units are left alone, and free units taken instead, while not more than this
-	 * share of all used pages lies in them.  Set by release/. */
-	unsigned sparse_percent;
-	size_t demoted_units; /* used or free, whose advice is to stay on base pages */
+	unsigned sparse_percent; /* see FILLER_SPARSE_PERCENT */
+	size_t demoted_units;    /* used or free, whose advice is to stay on base pages */
 };
 
 /* What a request may ask for beyond its size. */
@@ -86,7 +101,7 @@ struct filler_request {
 	size_t growth; /* units to leave free behind a large extent, so that it can grow */
 };
 
-void filler_init(struct filler *f);
+void filler_init(struct filler *f, const struct filler_policy *policy);
 /* Reserve one more zone of up to `bytes`, at `hint` if that is free.  Returns 0 or ENOMEM.  Callers
  * take turns. */
 int filler_add_zone(struct filler *f, void *hint, size_t bytes, size_t least);

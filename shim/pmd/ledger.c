@@ -9,10 +9,10 @@
 #include "pmd/ledger_word.h"
 #include "report/stats.h"
 
-int ledger_open(struct ledger *l, const char *name, void *hint, size_t bytes, size_t least,
-                size_t align)
+int ledger_open(struct ledger *l, const struct zone_policy *policy, void *hint, size_t bytes,
+                size_t least, size_t align)
 {
-	if (zone_open(&l->zone, name, hint, bytes, least, align))
+	if (zone_open(&l->zone, policy, hint, bytes, least, align))
 		return ENOMEM;
 	if (prefix_reserve(&l->words, NULL, l->zone.units * sizeof(uint64_t), machine.page))
 		goto no_words;

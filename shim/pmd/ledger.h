@@ -42,8 +42,8 @@ struct ledger {
 };
 
 /* Open a ledger and its zone of up to `bytes`.  Returns 0 or ENOMEM. */
-int ledger_open(struct ledger *l, const char *name, void *hint, size_t bytes, size_t least,
-                size_t align);
+int ledger_open(struct ledger *l, const struct zone_policy *policy, void *hint, size_t bytes,
+                size_t least, size_t align);
 
 /* mimalloc is about to use [addr, addr+bytes), rounded outwards to slices: make it usable and note
  * it.  Returns 0 or ENOMEM, and then nothing is noted. */

@@ -8,9 +8,11 @@
 
 /* ---- zones ---- */
 
-void filler_init(struct filler *f)
+void filler_init(struct filler *f, const struct filler_policy *policy)
 {
 	memset(f, 0, sizeof(*f));
+	f->policy = *policy;
+	f->sparse_percent = FILLER_SPARSE_PERCENT;
 	f->lock = (pthread_mutex_t)PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
 }
 
@@ -21,7 +23,7 @@ int filler_add_zone(struct filler *f, void *hint, size_t bytes, size_t least)
 	if (n == FILLER_ZONES)
 		return ENOMEM;
 	struct filler_zone *z = &f->zones[n];
-	if (zone_open(&z->zone, "large", hint, bytes, least, machine.unit))
+	if (zone_open(&z->zone, &f->policy.zone, hint, bytes, least, machine.unit))
 		return ENOMEM;
 	/* Boundary tags of a run are read one unit to either side: hence one unit more. */
 	if (prefix_reserve(&z->units, NULL, (z->zone.units + 1) * sizeof(struct unit),

@@ -120,25 +120,41 @@ size_t zone_share(size_t bytes)
 	return share < bytes ? share : bytes;
 }
 
-int zone_open(struct zone *z, const char *name, void *hint, size_t bytes, size_t least,
-              size_t align)
+int zone_open(struct zone *z, const struct zone_policy *policy, void *hint, size_t bytes,
+              size_t least, size_t align)
 {
 	while (prefix_reserve(&z->data, hint, bytes, align)) {
 		bytes = bytes / 2 & ~(machine.unit - 1);
 		if (bytes < least)
 			return ENOMEM;
 	}
-	z->name = name;
+	z->policy = *policy;
 	z->units = bytes >> machine.unit_shift;
 	at_publish(&z->huge, false);
 	return 0;
 }
 
+/* Should the kernel refuse, memory comes from where it comes. */
+static void place(struct zone *z, void *addr, size_t bytes)
+{
+	const struct placement *where = &z->policy.placement;
+
+	if (where->mode != PLACE_ANYWHERE && kernel->place(addr, bytes, where))
+		stat_add(place_failures, 1);
+}
+
+static bool wants_huge(const struct zone *z)
+{
+	return z->policy.pages == ZONE_HUGE ||
+	       (z->policy.pages == ZONE_WHEN_PROVEN && at_acquire(&proven));
+}
+
 void zone_join(struct zone *z)
 {
 	stat_add(zones, 1);
+	place(z, z->data.base, z->data.bytes);
 	pthread_mutex_lock(&lock);
-	if (at_acquire(&proven))
+	if (wants_huge(z))
 		advise_huge(z);
 	else
 		advise_base(z);
@@ -152,7 +168,8 @@ void zones_prove(void)
 	pthread_mutex_lock(&lock);
 	if (!at_swap(&proven, true))
 		for (struct zone *z = at_acquire(&first); z; z = z->next)
-			advise_huge(z);
+			if (wants_huge(z) && !at_acquire(&z->huge))
+				advise_huge(z);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -161,6 +178,13 @@ bool zones_proven(void)
 	return at_get(&proven);
 }
 
+void zones_place(void)
+{
+	for (struct zone *z = at_acquire(&first); z; z = z->next)
+		place(z, z->data.base, z->data.bytes);
+}
+
+/* What remap() made anew lost its place, too. */
 void zone_readvise(struct zone *z, void *addr, size_t bytes)
 {
 	int error = at_acquire(&z->huge) ? kernel->advise_huge(addr, bytes)
@@ -168,6 +192,7 @@ void zone_readvise(struct zone *z, void *addr, size_t bytes)
 
 	if (error)
 		stat_add(advice_failures, 1);
+	place(z, addr, bytes);
 }
 
 size_t zones_resident(void)

@@ -7,8 +7,9 @@
  *   zone    a unit-aligned prefix with ONE policy (huge or base pages), so that its VMA flags are
  *           uniform and advising it costs no further VMAs (K3)
  *
- * A zone begins on base pages.  Once the heap has proven big (zones_prove()), every zone, and every
- * later one, is advised huge, whole, once.
+ * A zone begins on base pages, unless its policy says huge.  Once the heap has proven big
+ * (zones_prove()), every zone, and every later one, is advised huge, whole, once, unless its policy
+ * says base.
  *
  * All functions are thread-safe and call no malloc.
  */
@@ -19,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernel/kernel.h"
 #include "pmd/atomic.h"
 
 struct prefix {
@@ -41,8 +43,15 @@ static inline int prefix_need(struct prefix *p, size_t bytes)
 	return bytes <= at_acquire(&p->ready) ? 0 : prefix_grow(p, bytes);
 }
 
-struct zone {
+/* What holds for the whole of a zone. */
+struct zone_policy {
 	const char *name;
+	enum { ZONE_WHEN_PROVEN, ZONE_HUGE, ZONE_BASE } pages;
+	struct placement placement; /* on NUMA nodes (kernel/kernel.h) */
+};
+
+struct zone {
+	struct zone_policy policy;
 	struct prefix data;
 	size_t units;      /* in the reservation */
 	bool huge;         /* advised, and the kernel took it */
@@ -57,10 +66,10 @@ size_t zone_share(size_t bytes);
  * multiples of a unit), aligned to `align`.  Returns 0 or ENOMEM.  Nobody else knows the zone until
  * zone_join(): what belongs to it may still turn out not to be had, and prefix_release() undoes
  * it. */
-int zone_open(struct zone *z, const char *name, void *hint, size_t bytes, size_t least,
-              size_t align);
+int zone_open(struct zone *z, const struct zone_policy *policy, void *hint, size_t bytes,
+              size_t least, size_t align);
 
-/* Advise a zone, and put it into the list of all zones, for good. */
+/* Place and advise a zone, and put it into the list of all zones, for good. */
 void zone_join(struct zone *z);
 
 static inline bool zone_owns(const struct zone *z, const void *p)
@@ -68,9 +77,12 @@ static inline bool zone_owns(const struct zone *z, const void *p)
 	return (uintptr_t)p - (uintptr_t)z->data.base < z->data.bytes;
 }
 
-/* Advise all zones huge from now on.  Idempotent. */
+/* Advise all zones huge from now on, but for those that are to stay on base pages.  Idempotent. */
 void zones_prove(void);
 bool zones_proven(void);
+/* Place all zones again: for when placing becomes possible only after some were opened. */
+void zones_place(void);
+
 /* Advise one range of a zone as the zone is (after remap()). */
 void zone_readvise(struct zone *z, void *addr, size_t bytes);
 

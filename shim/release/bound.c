@@ -62,8 +62,6 @@ static bool is_due(struct level *l, size_t slack, size_t bound, uint64_t now, ui
 
 static void try_refused_again(uint64_t now)
 {
-	struct release_scope *s = &release_scope;
-
 	if (!refused)
 		return;
 	if (!refused_at)
@@ -72,9 +70,10 @@ static void try_refused_again(uint64_t now)
 		return;
 	refused = false;
 	refused_at = 0;
-	filler_unpin(s->filler);
-	for (size_t i = 0; i < at_acquire(s->ledger_count); i++)
-		ledger_unpin(&s->ledgers[i]);
+	for
+		each_filler(f) filler_unpin(f);
+	for
+		each_ledger(l) ledger_unpin(l);
 }
 
 bool bound_refused(void)
@@ -110,20 +109,47 @@ size_t bound_tolerated(void)
  * was refused.  False if none is worth it. */
 static bool demote_one(size_t *given)
 {
-	struct release_scope *s = &release_scope;
-	size_t worst = filler_worst_slack(s->filler);
-	struct ledger *of = NULL;
+	size_t worst = 0;
+	struct filler *filler = NULL;
+	struct ledger *ledger = NULL;
 
-	for (size_t i = 0; i < at_acquire(s->ledger_count); i++) {
-		size_t slack = ledger_worst_slack(&s->ledgers[i]);
-
-		if (slack && slack >= worst) {
-			worst = slack;
-			of = &s->ledgers[i];
+	for
+		each_filler(f) if (bound_holds_for(f) && filler_worst_slack(f) > worst)
+		{
+			worst = filler_worst_slack(f);
+			filler = f;
 		}
-	}
-	*given = of ? ledger_demote(of, (unsigned)worst, 1) : filler_demote(s->filler, worst);
-	return worst > 0;
+	for
+		each_ledger(l) if (ledger_worst_slack(l) >= worst && ledger_worst_slack(l))
+		{
+			worst = ledger_worst_slack(l);
+			ledger = l;
+		}
+	if (ledger)
+		*given = ledger_demote(ledger, (unsigned)worst, 1);
+	else if (filler)
+		*given = filler_demote(filler, worst);
+	return ledger || filler;
+}
+
+bool bound_holds_for(const struct filler *f)
+{
+	return f->policy.release != RELEASE_KEEP;
+}
+
+size_t bound_tighten(size_t units)
+{
+	size_t given = 0, done = 0;
+
+	for
+		each_filler(f) while (f->policy.release == RELEASE_TIGHT && done < units &&
+		                      filler_worst_slack(f))
+		{
+			given += filler_demote(f, filler_worst_slack(f));
+			done++;
+		}
+	stat_add(demoted_bytes, given << machine.grain_shift);
+	return done;
 }
 
 size_t bound_demote(size_t pages, size_t units)

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pmd/filler.h"
+
 void bound_reset(void);
 /* Pages of slack that are tolerated; SIZE_MAX with release:keep. */
 size_t bound_pages(bool pressure);
@@ -27,5 +29,11 @@ bool bound_refused(void);
 /* Demote units, those with the most slack first, until about `pages` went, or `units` units were
  * demoted, or none is worth it.  Returns the pages given back. */
 size_t bound_demote(size_t pages, size_t units);
+
+/* Whether a filler's slack counts: not where a rule says `keep`. */
+bool bound_holds_for(const struct filler *f);
+/* Demote what has slack in fillers where a rule says `tight`; `units` at most.  Returns how many
+ * were tried. */
+size_t bound_tighten(size_t units);
 
 #endif

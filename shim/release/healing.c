@@ -10,6 +10,8 @@
 
 #define MS 1000000ull
 
+_Static_assert(RELEASE_FILLERS == (int)RELEASE_LEDGERS, "loops over walks go over both");
+
 enum {
 	FULL_ENOUGH = PACK_DENSE_PAGES,
 	LOOK_AT = 1024, /* units, between two looks at the clock */
@@ -29,8 +31,8 @@ enum {
 #define LOOK_AGAIN (500 * MS)
 
 static struct {
-	struct heal_walk large, small[16];
-	size_t ledger;    /* which of the ledgers the walk is in; count: in the filler */
+	struct heal_walk large[RELEASE_FILLERS], small[RELEASE_LEDGERS];
+	size_t stage;     /* which one the walk is in: the ledgers, and then the fillers */
 	bool pending;     /* the walk is not at its end, or must start again */
 	bool asked;       /* during a round: another must follow */
 	bool again;       /* units were refused in this round */
@@ -58,44 +60,66 @@ bool healing_pending(void)
 /* Units that were passed over in this round. */
 static bool any_shared(void)
 {
-	bool any = healing.large.shared > 0;
+	size_t sum = 0;
 
-	healing.large.shared = 0;
-	for (size_t i = 0; i < at_acquire(release_scope.ledger_count); i++) {
-		any |= healing.small[i].shared > 0;
-		healing.small[i].shared = 0;
+	for (size_t i = 0; i < RELEASE_FILLERS; i++) {
+		sum += healing.large[i].shared + healing.small[i].shared;
+		healing.large[i].shared = healing.small[i].shared = 0;
 	}
-	return any;
+	return sum > 0;
 }
 
 static void end_round(void)
 {
 	healing.again |= any_shared();
-	healing.ledger = 0;
+	healing.stage = 0;
 	healing.pending = healing.again || healing.asked;
 	if (healing.again && !healing.asked)
 		healing.not_before = healing.last + LOOK_AGAIN;
 	healing.again = healing.asked = false;
 }
 
+static bool may_heal(const struct filler *f)
+{
+	return f->policy.heal && f->policy.zone.pages != ZONE_BASE;
+}
+
+/* One look at the ledger or filler that the walk is in.  *over says whether it came to its end. */
+static enum heal_result heal_stage(size_t stage, const struct heal_limits *limits, bool *over)
+{
+	size_t ledgers = at_acquire(release_scope.ledger_count);
+	bool small = stage < ledgers;
+	size_t i = small ? stage : stage - ledgers;
+	struct heal_walk *walk = small ? &healing.small[i] : &healing.large[i];
+	size_t rounds = walk->rounds;
+	enum heal_result r = HEAL_NONE;
+
+	*over = true;
+	if (small)
+		r = ledger_heal(&release_scope.ledgers[i], walk, limits);
+	else if (may_heal(&release_scope.fillers[i]))
+		r = filler_heal(&release_scope.fillers[i], walk, limits);
+	else
+		return r;
+	*over = walk->rounds != rounds;
+	return r;
+}
+
 static enum heal_result heal_one(const struct heal_limits *limits)
 {
-	struct release_scope *s = &release_scope;
-	size_t ledgers = at_acquire(s->ledger_count), rounds = healing.large.rounds;
-	enum heal_result r;
+	size_t stages =
+		at_acquire(release_scope.ledger_count) + at_acquire(release_scope.filler_count);
+	bool over;
 
-	for (; healing.ledger < ledgers; healing.ledger++) {
-		struct heal_walk *walk = &healing.small[healing.ledger];
-		size_t small_rounds = walk->rounds;
+	while (healing.stage < stages) {
+		enum heal_result r = heal_stage(healing.stage, limits, &over);
 
-		r = ledger_heal(&s->ledgers[healing.ledger], walk, limits);
-		if (r != HEAL_NONE || walk->rounds == small_rounds)
+		if (r != HEAL_NONE || !over)
 			return r;
+		healing.stage++;
 	}
-	r = filler_heal(s->filler, &healing.large, limits);
-	if (r == HEAL_NONE && healing.large.rounds != rounds)
-		end_round();
-	return r;
+	end_round();
+	return HEAL_NONE;
 }
 
 static void count_up(uint64_t now)
@@ -135,10 +159,10 @@ static uint64_t wait_for_budget(void)
 /* Pages by which memory grew through healing. */
 static size_t grown(void)
 {
-	size_t sum = healing.large.grown;
+	size_t sum = 0;
 
-	for (size_t i = 0; i < at_acquire(release_scope.ledger_count); i++)
-		sum += healing.small[i].grown;
+	for (size_t i = 0; i < RELEASE_FILLERS; i++)
+		sum += healing.large[i].grown + healing.small[i].grown;
 	return sum;
 }
 

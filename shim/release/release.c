@@ -18,14 +18,6 @@ struct release_scope release_scope;
 /* Below this the keeper is not started: it is not worth a thread. */
 #define WORTH_A_THREAD (32ul << 20)
 
-/*
- * Which units to fill when demand returns?  Free units would leave the demoted ones nearly empty
- * beside them, on base pages for good; demoted ones cost a collapse each when they are full again.
- * So demoted ones are filled until what lies in sparse ones is this little of all that is used, and
- * free ones after that: coverage stays above 95 percent for as few collapses as possible.
- */
-enum { SPARSE_PERCENT = 3 };
-
 static bool working;         /* the worker's token */
 static bool wants_keeper;    /* see release_wants_keeper() */
 static bool fork_happened;   /* since somebody worked */
@@ -39,7 +31,6 @@ static uint64_t forked_at, look_at;
 void release_init(const struct release_scope *s)
 {
 	release_scope = *s;
-	s->filler->sparse_percent = SPARSE_PERCENT;
 	retain_reset();
 	bound_reset();
 	healing_reset();
@@ -68,19 +59,23 @@ static void end_work(void)
 
 size_t release_kept_units(void)
 {
-	size_t sum = filler_kept(release_scope.filler);
+	size_t sum = 0;
 
-	for (size_t i = 0; i < at_acquire(release_scope.ledger_count); i++)
-		sum += ledger_kept(&release_scope.ledgers[i]);
+	for
+		each_filler(f) sum += filler_kept(f);
+	for
+		each_ledger(l) sum += ledger_kept(l);
 	return sum;
 }
 
 size_t release_slack_pages(void)
 {
-	size_t sum = filler_slack(release_scope.filler);
+	size_t sum = 0;
 
-	for (size_t i = 0; i < at_acquire(release_scope.ledger_count); i++)
-		sum += ledger_slack(&release_scope.ledgers[i]);
+	for
+		each_filler(f) if (bound_holds_for(f)) sum += filler_slack(f);
+	for
+		each_ledger(l) sum += ledger_slack(l);
 	return sum;
 }
 
@@ -98,11 +93,26 @@ static uint64_t delay_ns(void)
 
 static size_t return_units(size_t most)
 {
-	size_t done = filler_return(release_scope.filler, most);
+	size_t done = 0;
 
-	for (size_t i = 0; i < at_acquire(release_scope.ledger_count) && done < most; i++)
-		done += ledger_return(&release_scope.ledgers[i], most - done);
+	for
+		each_filler(f) if (done < most) done += filler_return(f, most - done);
+	for
+		each_ledger(l) if (done < most) done += ledger_return(l, most - done);
 	return done;
+}
+
+/* Where a rule says `tight` though the options do not: nothing waits there. */
+static size_t tighten(size_t units)
+{
+	size_t done = 0;
+
+	if (options.release == RELEASE_TIGHT)
+		return 0;
+	for
+		each_filler(f) if (f->policy.release == RELEASE_TIGHT && done < units) done +=
+			filler_return(f, units - done);
+	return done + bound_tighten(units - done);
 }
 
 /* Kept units that recent demand does not justify. */
@@ -146,10 +156,12 @@ static bool grew_broken(void)
 
 static size_t demoted_units(void)
 {
-	size_t sum = at_get(&release_scope.filler->demoted_units);
+	size_t sum = 0;
 
-	for (size_t i = 0; i < at_acquire(release_scope.ledger_count); i++)
-		sum += at_get(&release_scope.ledgers[i].demoted);
+	for
+		each_filler(f) sum += at_get(&f->demoted_units);
+	for
+		each_ledger(l) sum += at_get(&l->demoted);
 	return sum;
 }
 
@@ -197,6 +209,7 @@ static void work_in_caller(uint64_t now)
 {
 	size_t n = surplus(now, false);
 
+	tighten(1);
 	if (n)
 		return_units(smaller(n, RELEASE_BATCH));
 	else if (!keeper_possible()) {
@@ -289,6 +302,8 @@ static bool give_back(uint64_t now, bool pressure)
 {
 	size_t n = surplus(now, pressure);
 
+	if (tighten(STEP_DEMOTED) == STEP_DEMOTED)
+		return true;
 	if (n && return_units(smaller(n, STEP_UNITS)) == STEP_UNITS)
 		return true;
 	size_t excess = bound_excess(now, delay_ns(), pressure);

@@ -22,14 +22,27 @@
 
 /* What the policy rules over, and how the keeper announces itself to the heap. */
 struct release_scope {
-	struct filler *filler;
-	struct ledger *ledgers;
+	struct filler *fillers; /* RELEASE_FILLERS at most */
+	const size_t *filler_count;
+	struct ledger *ledgers; /* RELEASE_LEDGERS at most */
 	const size_t *ledger_count;
 	bool (*enter)(void); /* before it works; NULL if nobody must know */
 	void (*leave)(void);
 };
 
+enum { RELEASE_FILLERS = 16, RELEASE_LEDGERS = 16 };
+
 extern struct release_scope release_scope;
+
+/* Visit all fillers, and all ledgers, that there are by now. */
+#define each_filler(f)                                                                             \
+	(struct filler *f = release_scope.fillers,                                                 \
+	 *f##_end = f + at_acquire(release_scope.filler_count);                                    \
+	 f < f##_end; f++)
+#define each_ledger(l)                                                                             \
+	(struct ledger *l = release_scope.ledgers,                                                 \
+	 *l##_end = l + at_acquire(release_scope.ledger_count);                                    \
+	 l < l##_end; l++)
 
 void release_init(const struct release_scope *scope);
 

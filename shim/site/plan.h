@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#include "kernel/kernel.h"
+
 enum plan_pages { PAGES_DEFAULT, PAGES_HUGE, PAGES_BASE };
 enum plan_switch { SWITCH_DEFAULT, SWITCH_ON, SWITCH_OFF };
 enum plan_release { RELEASE_DEFAULT, RELEASE_AS_KEEP, RELEASE_AS_BALANCED, RELEASE_AS_TIGHT };
@@ -25,5 +27,8 @@ struct plan {
 	uint16_t node;     /* for NODE_BIND and NODE_PREFERRED */
 	char name[48];     /* "" if the rule gives none */
 };
+
+/* Where the memory of a plan shall lie, for the calling thread. */
+struct placement plan_placement(const struct plan *plan);
 
 #endif

@@ -151,6 +151,9 @@ unsigned rules_read(struct rules *r, const char *path, char *text, rules_complai
 /* RULES_NEED_..., of all rules together. */
 unsigned rules_needs(const struct rules *r);
 
+/* The smallest request of malloc that any rule may have a plan for; UINT64_MAX if none has. */
+uint64_t rules_least(const struct rules *r);
+
 /* Set the bits of the rules whose `function`, `module`, `caller` and `site` hold.  That depends on
  * the frames and the site alone, so it may be kept with the site.  Pure. */
 void rules_match_stack(const struct rules *r, const struct rule_query *q, uint64_t bits[2]);

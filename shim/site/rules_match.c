@@ -152,6 +152,16 @@ static void match_frame(const struct rules *r, const struct rule_frame *frame,
 			set_bit(bits, i);
 }
 
+uint64_t rules_least(const struct rules *r)
+{
+	uint64_t least = UINT64_MAX;
+
+	for (const struct rule *rule = r->rule; rule < r->rule + r->count; rule++)
+		if (rule->kinds & SITE_MALLOC && rule->least < least)
+			least = rule->least;
+	return least;
+}
+
 void rules_match_stack(const struct rules *r, const struct rule_query *q, uint64_t bits[2])
 {
 	const struct rule_frame *caller = rules_caller(q->frames, q->frame_count);

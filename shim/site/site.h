@@ -3,10 +3,10 @@
  *
  * A site is the hash of the first frames of the call stack as (build-id, offset) pairs: stable
  * across runs, hosts and address randomization.  To find it costs an unwind, so a lock-free table
- * keyed by the direct return address answers first; libunwind is asked only on first sight, and
- * where rules need deeper frames.
+ * of stacks seen before, keyed by the direct return address and the depth, answers first
+ * (stacks.h); unwinding (frames.h) is for first sight.
  *
- * Nothing here is called under a lock of ours, and what it calls itself (libunwind, the loader) may
+ * Nothing here is called under a lock of ours, and what it calls itself (libc, the demangler) may
  * call malloc: such a call is served without looking at its site.
  */
 #ifndef UNSPLIT_SITE_SITE_H
@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "site/plan.h"
 
@@ -22,14 +23,22 @@ enum site_kind { SITE_MALLOC = 1, SITE_MMAP = 2, SITE_SHARED = 4 };
 /* Whether any request is looked up at all.  Set once, by site_init(). */
 extern bool site_active;
 
-/* Read the rules, open libunwind: from the constructor, once the heap is ready.  Does nothing, and
- * costs nothing, unless the options ask for rules or sites. */
+/* Whether rules may have a say in requests that mimalloc serves; set once. */
+extern bool site_small;
+
+/* Read the rules, set up the tables: from the constructor, once the heap is ready.  Does nothing,
+ * and costs nothing, unless the options ask for rules or sites. */
 void site_init(void);
 
 /* The plan for a request of `bytes` by the code at `caller` (the return address of the exported
  * function); NULL if no rule matches.  Thread-safe; async-signal-safe as malloc is.  Keeps errno.
  * Must not be called between thread_enter() and thread_leave(), nor under any lock. */
 const struct plan *site_lookup(enum site_kind kind, size_t bytes, const void *caller);
+
+/* Count a small request (below what is looked up), for statistics only: about one in 512 KiB of
+ * them is looked at, and stands for the rest.  For slow paths; does nothing unless sites:on.  The
+ * same conditions as for site_lookup(). */
+void site_sample(size_t bytes, const void *caller);
 
 static inline const struct plan *site_plan(enum site_kind kind, size_t bytes, const void *caller)
 {

@@ -1,16 +1,19 @@
 """Programs with much memory: nine tenths of it must be huge pages.
 
-    coverage.py --library PATH python|python_arenas|java|redis|sqlite
+    coverage.py --library PATH python|python_arenas|java|sqlite|redis|redis_softened|redis_honoured
 
 The program is stopped at its fullest (it waits for us) and the kernel is asked; its exit report,
 if memory is still held when it is written, must say the same.
 """
 
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
-from harness import expect, main
+from harness import Failure, expect, main
 from redis import Server
 
 MIB = 1 << 20
@@ -139,19 +142,74 @@ def sqlite(scratch):
     finish(process)
 
 
+def fill(server, keys):
+    for start in range(0, keys, 100_000):
+        server.cli("EVAL", f"for i = {start}, {start + 99_999} do redis.call('SET', 'key' .. i,"
+                   " string.rep('v', 1000) .. i) end", "0")
+
+
 def redis(scratch):
     """Redis turns huge pages off for itself (PR_SET_THP_DISABLE) unless told not to."""
     with Server(scratch.session(preload=True), "--disable-thp", "no") as server:
-        for start in range(0, 1_000_000, 100_000):
-            server.cli("EVAL", f"for i = {start}, {start + 99_999} do redis.call('SET', 'key' .. i,"
-                       " string.rep('v', 1000) .. i) end", "0")
+        fill(server, 1_000_000)
         check_huge(server.process.pid, at_least=1000 * MIB)
         server.stop()
     # It leaves by exit() with everything still in place.
     check_report(scratch, at_least=1000 * MIB)
 
 
-TESTS = {"python": python, "python_arenas": python_arenas, "java": java, "sqlite": sqlite, "redis": redis}
+def disable_thp(session):
+    """The server disables huge pages for itself, as is its default, where `enabled` is "always"."""
+    return Server(session, "--disable-thp", "yes")
+
+
+def flag_of_child(session, server):
+    """The flag of a child that the server starts now, as the kernel has it."""
+    output = session.path("flag")
+    server.process.send_signal(signal.SIGUSR2)
+    for _ in range(1000):
+        if os.path.exists(output) and os.path.getsize(output) > 0:
+            with open(output, encoding="ascii") as file:
+                return int(file.read())
+        time.sleep(0.01)
+    raise Failure("the server's child said nothing")
+
+
+def redis_with(scratch, app_thp):
+    session = scratch.session(preload=True)
+    session.env["UNSPLIT_CONF"] += f",app_thp:{app_thp}"
+    session.env["LD_PRELOAD"] += ":" + os.environ["CHILD_ON_SIGNAL_LIBRARY"]
+    session.env["CHILD_ON_SIGNAL"] = os.environ["CHILD_ON_SIGNAL"]
+    session.env["CHILD_ON_SIGNAL_OUTPUT"] = session.path("flag")
+    return session
+
+
+def redis_softened(scratch):
+    """What it asked for holds for memory that nobody advised, and for none of its children."""
+    session = redis_with(scratch, "soften")
+    with disable_thp(session) as server:
+        fill(server, 400_000)
+        check_huge(server.process.pid, at_least=350 * MIB)
+        flag = flag_of_child(session, server)
+        expect(flag == 0, f"a child of the server has the flag {flag}")
+        server.stop()
+
+
+def redis_honoured(scratch):
+    """The control: it does ask, and its children do inherit."""
+    session = redis_with(scratch, "honour")
+    with disable_thp(session) as server:
+        fill(server, 100_000)
+        fields = rollup(server.process.pid)
+        print(f"{fields['AnonHugePages'] / MIB:.0f} MiB huge, from before it asked")
+        expect(fields["AnonHugePages"] < 0.2 * fields["Anonymous"], "too much is huge")
+        flag = flag_of_child(session, server)
+        expect(flag == 1, f"a child of the server has the flag {flag}")
+        server.stop()
+
+
+TESTS = {"python": python, "python_arenas": python_arenas, "java": java, "sqlite": sqlite, "redis": redis,
+         "redis_softened": redis_softened, "redis_honoured": redis_honoured}
 
 if __name__ == "__main__":
     main(TESTS[sys.argv.pop()])

@@ -49,6 +49,12 @@ struct kernel make_hooks()
 	};
 	k.exclusive = [](void *unit) { return installed->exclusive(unit); };
 	k.resident = [](void *addr, size_t bytes) { return installed->resident(addr, bytes); };
+	k.place = [](void *addr, size_t bytes, const struct placement *where) {
+		return installed->put_on(addr, bytes, where);
+	};
+	k.populate = [](void *addr, size_t bytes) { return installed->populate(addr, bytes); };
+	k.node = []() { return installed->node.load(); };
+	k.nodes = []() { return installed->nodes.load(); };
 	k.address_limit = []() { return installed->address_limit; };
 	k.pressure = []() { return installed->short_of_memory.load(); };
 	k.near_limit = k.pressure;
@@ -682,6 +688,34 @@ bool Kernel::exclusive(void *unit)
 	Span s = span(unit, machine.unit);
 
 	return !error && s.region && !s.region->units[s.first / pages_per_unit()].shared;
+}
+
+int Kernel::put_on(void *addr, size_t bytes, const struct placement *where)
+{
+	ENTER(PLACE, static_cast<char *>(addr), bytes, nullptr, 0);
+	Span s = span(addr, bytes);
+
+	if (error || !s.region)
+		return error ? error : EINVAL;
+	s.region->where = *where;
+	return where->mode == placement::PLACE_INTERLEAVED || where->node < nodes ? 0 : EINVAL;
+}
+
+struct placement Kernel::placement(const void *addr) const
+{
+	std::lock_guard<std::mutex> hold(mutex);
+	Region *region = region_of(addr);
+
+	return region ? region->where : (struct placement){};
+}
+
+int Kernel::populate(void *addr, size_t bytes)
+{
+	ENTER(POPULATE, static_cast<char *>(addr), bytes, nullptr, 0);
+
+	for (size_t at = 0; !error && at < bytes; at += machine.page)
+		*(static_cast<volatile char *>(addr) + at) += 0;
+	return error;
 }
 
 size_t Kernel::resident(void *addr, size_t bytes)

@@ -29,6 +29,8 @@
 
 extern "C" {
 #include "kernel/kernel.h"
+#include "options.h"
+#include "pmd/filler.h"
 }
 
 namespace fake
@@ -48,6 +50,8 @@ enum Call {
 	SURVEY,
 	EXCLUSIVE,
 	RESIDENT,
+	PLACE,
+	POPULATE,
 	CALLS,
 	ANY = CALLS,
 };
@@ -61,6 +65,10 @@ struct Event {
 };
 
 enum Advice : uint8_t { NONE, HUGE_PAGES, BASE_PAGES };
+
+// What zones and fillers of tests are for.
+constexpr zone_policy ANY_ZONE = {"test", zone_policy::ZONE_WHEN_PROVEN, {}};
+constexpr filler_policy ANY_FILLER = {ANY_ZONE, RELEASE_BALANCED, true};
 
 class Kernel
 {
@@ -116,6 +124,10 @@ class Kernel
 	size_t splits() const;               // thp_split_page, all of them synchronous
 	size_t collapses() const;
 
+	// ---- NUMA ----
+	std::atomic<unsigned> nodes{1}, node{0};
+	struct placement placement(const void *addr) const; // of the reservation that holds addr
+
 	// ---- the clock, and pressure ----
 	std::atomic<bool> short_of_memory{false};
 	std::atomic<uint64_t> clock{1};
@@ -137,6 +149,8 @@ class Kernel
 	int survey(void *addr, size_t count, struct kernel_unit *seen);
 	bool exclusive(void *unit);
 	size_t resident(void *addr, size_t bytes);
+	int put_on(void *addr, size_t bytes, const struct placement *where);
+	int populate(void *addr, size_t bytes);
 
       private:
 	struct Page {
@@ -162,6 +176,7 @@ class Kernel
 		size_t bytes;
 		std::vector<Page> pages;
 		std::vector<Unit> units;
+		struct placement where = {};
 	};
 	struct Span { // pages [first, end) of a region
 		Region *region;

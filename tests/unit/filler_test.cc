@@ -96,7 +96,7 @@ class FillerOn
 	                  bool proven = true)
 	    : fake(page, unit), filler(new struct filler)
 	{
-		filler_init(f());
+		filler_init(f(), &fake::ANY_FILLER);
 		if (proven)
 			zones_prove();
 		EXPECT_EQ(filler_add_zone(f(), nullptr, units * machine.unit, machine.unit), 0);
@@ -609,7 +609,7 @@ TEST(FillerZones, EachCallFailingInTurn)
 		filler_request request = {10, 1, 0};
 		bool zero;
 
-		filler_init(f.get());
+		filler_init(f.get(), &fake::ANY_FILLER);
 		fake.fail(fake::ANY, ++nth);
 		int error = filler_add_zone(f.get(), nullptr, 8 * machine.unit, 8 * machine.unit);
 		more = fake.failed();

@@ -34,7 +34,7 @@ class Ledger : public testing::Test
 	explicit Ledger(size_t units = 64, size_t page = 4096, size_t unit = 2u << 20)
 	    : fake(page, unit), units(units), taken(units * SLICES), stamps(units * SLICES)
 	{
-		EXPECT_EQ(ledger_open(&ledger, "small", nullptr, units * machine.unit, machine.unit,
+		EXPECT_EQ(ledger_open(&ledger, &fake::ANY_ZONE, nullptr, units * machine.unit, machine.unit,
 		                      machine.unit),
 		          0);
 		zones_prove();
@@ -283,14 +283,14 @@ TEST(LedgerOpen, EachCallFailingInTurn)
 		ledger l = {};
 
 		fake.fail(fake::ANY, ++nth);
-		int error = ledger_open(&l, "small", nullptr, 8 * machine.unit, 8 * machine.unit,
+		int error = ledger_open(&l, &fake::ANY_ZONE, nullptr, 8 * machine.unit, 8 * machine.unit,
 		                        machine.unit);
 		more = fake.failed();
 		fake.fail_nothing();
 		if (error) {
 			EXPECT_EQ(error, ENOMEM);
 			EXPECT_EQ(zones_first(), nullptr) << "a zone that is not there";
-			ASSERT_EQ(ledger_open(&l, "small", nullptr, 8 * machine.unit,
+			ASSERT_EQ(ledger_open(&l, &fake::ANY_ZONE, nullptr, 8 * machine.unit,
 			                      8 * machine.unit, machine.unit),
 			          0);
 		}

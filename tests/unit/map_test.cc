@@ -75,7 +75,7 @@ class Map : public testing::Test
 
 	static char *map(size_t bytes)
 	{
-		const long p = map_mmap(nullptr, bytes, access_all, anonymous, -1, 0);
+		const long p = map_mmap(nullptr, bytes, access_all, anonymous, -1, 0, nullptr);
 
 		return p < 0 ? nullptr : reinterpret_cast<char *>(p);
 	}
@@ -288,7 +288,7 @@ TEST_F(Map, CallsOnPartsSurviveEachFailure)
 			EXPECT_EQ(p[bytes - 1], 1);
 		}
 		const long over = map_mmap(p + machine.unit + half, half, access_all,
-		                           anonymous | MAP_FIXED, -1, 0);
+		                           anonymous | MAP_FIXED, -1, 0, nullptr);
 		EXPECT_EQ(p[machine.unit + half], over < 0 ? 1 : 0);
 		EXPECT_EQ(p[0], 1);
 		EXPECT_EQ(p[machine.unit], 1);

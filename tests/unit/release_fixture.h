@@ -43,15 +43,16 @@ class Release
 	{
 		options_default(&options);
 		memset(ledgers, 0, sizeof(ledgers));
-		filler_init(f());
+		filler_init(f(), &ANY_FILLER);
 		zones_prove();
 		EXPECT_EQ(filler_add_zone(f(), nullptr, units * machine.unit, machine.unit), 0);
 		for (struct ledger &l : ledgers)
-			EXPECT_EQ(ledger_open(&l, "small", nullptr, units * machine.unit,
+			EXPECT_EQ(ledger_open(&l, &ANY_ZONE, nullptr, units * machine.unit,
 			                      machine.unit, machine.unit),
 			          0);
 		release_after_fork(); // forget what earlier tests left behind
-		struct release_scope scope = {f(), ledgers, &ledger_count, nullptr, nullptr};
+		struct release_scope scope = {f(),           &filler_count, ledgers,
+		                              &ledger_count, nullptr,       nullptr};
 		release_init(&scope);
 		fake.forget_events();
 	}
@@ -233,6 +234,7 @@ class Release
 	fake::Kernel fake;
 	std::unique_ptr<struct filler> filler;
 	struct ledger ledgers[LEDGERS];
+	const size_t filler_count = 1;
 	size_t ledger_count = 0;
 	uint64_t delay; // options.delay, ns
 	bool zero = false;

@@ -17,7 +17,7 @@ class Surgery : public testing::Test
       protected:
 	Surgery()
 	{
-		EXPECT_EQ(zone_open(&zone, "test", nullptr, 4 * machine.unit, machine.unit,
+		EXPECT_EQ(zone_open(&zone, &fake::ANY_ZONE, nullptr, 4 * machine.unit, machine.unit,
 		                    machine.unit),
 		          0);
 		zones_prove();

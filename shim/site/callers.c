@@ -1,0 +1,46 @@
+#include "site/callers.h"
+
+#include "pmd/atomic.h"
+#include "site/modules.h"
+#include "site/rules.h"
+#include "site/symbols.h"
+
+struct caller callers[1 << (64 - CALLERS_SHIFT)];
+
+static void match(const void *pc, uint64_t bits[2])
+{
+	struct place place = module_place(pc);
+	struct rule_frame frame = {
+		.function = symbol_of(&place),
+		.module = place.module->name,
+		.offset = place.offset,
+	};
+	struct rule_query query = {.frames = &frame, .frame_count = 1};
+
+	rules_match_stack(&site_rules, &query, bits);
+}
+
+/* The address is there only while the bits are its own. */
+static void remember(struct caller *c, const void *pc, const uint64_t bits[2])
+{
+	at_publish(&c->pc, NULL);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	at_set(&c->bits[0], bits[0]);
+	at_set(&c->bits[1], bits[1]);
+	at_publish(&c->pc, pc);
+}
+
+void caller_bits(const void *pc, uint64_t bits[2])
+{
+	struct caller *c = caller_slot(pc);
+
+	if (at_acquire(&c->pc) == pc) {
+		bits[0] = at_get(&c->bits[0]);
+		bits[1] = at_get(&c->bits[1]);
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		if (at_get(&c->pc) == pc)
+			return;
+	}
+	match(pc, bits);
+	remember(c, pc, bits);
+}

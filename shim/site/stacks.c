@@ -1,0 +1,205 @@
+/*
+ * stacks.c: the table of stacks.
+ */
+#include "site/stacks.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "kernel/kernel.h"
+#include "pmd/atomic.h"
+#include "site/hash.h"
+#include "site/modules.h"
+
+/* Entries are as long as the options need them; `frames` of each array are there.  The version is
+ * odd while the entry is being written, and a reader that sees it change takes nothing from it. */
+struct stack {
+	uint64_t version;
+	uint64_t key;
+	struct site *site;
+	uint64_t mark;  /* of the modules that may be unloaded (modules.h) */
+	uint64_t count; /* of frames above the innermost */
+	struct {
+		uint64_t pc;
+		uint64_t offset; /* of where it lies */
+	} frames[];
+};
+
+enum { STACKS = 1 << 15, WAYS = 4 };
+
+static char *table;
+static size_t entry_bytes;
+static size_t frames_kept;
+
+static size_t table_bytes(void)
+{
+	return (STACKS * entry_bytes + machine.page - 1) & -machine.page;
+}
+
+int stacks_init(size_t frames)
+{
+	if (table)
+		return 0;
+	frames_kept = frames;
+	entry_bytes = sizeof(struct stack) + frames * sizeof(((struct stack *)0)->frames[0]);
+	char *t = kernel->reserve(NULL, table_bytes());
+	if (!t)
+		return ENOMEM;
+	if (kernel->make_usable(t, table_bytes())) {
+		kernel->unreserve(t, table_bytes());
+		return ENOMEM;
+	}
+	table = t;
+	return 0;
+}
+
+void stacks_reset(void)
+{
+	if (table)
+		kernel->unreserve(table, table_bytes());
+	table = NULL;
+}
+
+static struct stack *way(uint64_t key, size_t n)
+{
+	return (struct stack *)(table + ((key + n) % STACKS) * entry_bytes);
+}
+
+/* ---- keys ---- */
+
+/* The depth is counted from the thread's own words, which lie where its stack begins: so it is the
+ * same for all threads that come the same way. */
+static __thread char thread_anchor __attribute__((tls_model("initial-exec")));
+
+static uint64_t key_of(const void *caller, uintptr_t at)
+{
+	uint64_t key = hash_add(module_mark(caller), (uintptr_t)caller);
+
+	if (frames_kept > 1)
+		key = hash_add(key, (uintptr_t)&thread_anchor - at);
+	return key ? key : 1;
+}
+
+static uint64_t marks(const struct frames *f)
+{
+	uint64_t hash = 0;
+
+	for (size_t i = 1; i < f->count; i++) {
+		uint64_t mark = module_mark(f->pcs[i]);
+
+		hash = mark ? hash_add(hash, mark) : hash;
+	}
+	return hash;
+}
+
+/* ---- finding ---- */
+
+/* Whether the words lie there: `at` is within the thread's stack, and so is all that is above it up
+ * to `high`. */
+static bool lies_there(const struct stack *s, size_t count, uintptr_t at, uintptr_t high)
+{
+	for (size_t i = 0; i < count; i++) {
+		uintptr_t slot = at + at_acquire(&s->frames[i].offset);
+
+		if (slot < at || slot >= high ||
+		    *(const uint64_t *)slot != at_acquire(&s->frames[i].pc))
+			return false;
+	}
+	return true;
+}
+
+static uint64_t marks_of(const struct stack *s, size_t count)
+{
+	uint64_t hash = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		uint64_t mark = module_mark((const void *)at_acquire(&s->frames[i].pc));
+
+		hash = mark ? hash_add(hash, mark) : hash;
+	}
+	return hash;
+}
+
+static bool is_same(const struct stack *s, uintptr_t at)
+{
+	size_t count = at_acquire(&s->count);
+	uint64_t mark = at_acquire(&s->mark);
+	struct stack_bounds b = stack_bounds;
+
+	if (!count)
+		return true;
+	if (count >= frames_kept)
+		return false; /* being written */
+	return at >= b.low && at < b.high && lies_there(s, count, at, b.high) &&
+	       (!mark || mark == marks_of(s, count));
+}
+
+struct site *stacks_find(const void *caller, uintptr_t at)
+{
+	uint64_t key = key_of(caller, at);
+
+	for (size_t n = 0; n < WAYS; n++) {
+		struct stack *s = way(key, n);
+		uint64_t version = at_acquire(&s->version);
+
+		if (at_acquire(&s->key) != key || version & 1 || !is_same(s, at))
+			continue;
+		struct site *site = at_acquire(&s->site);
+		if (at_get(&s->version) == version)
+			return site;
+	}
+	return NULL;
+}
+
+/* ---- adding ---- */
+
+static bool can_keep(const struct frames *f, uintptr_t at)
+{
+	if (f->count > frames_kept)
+		return false;
+	for (size_t i = 1; i < f->count; i++)
+		if (f->slots[i] < at)
+			return false;
+	return true;
+}
+
+/* Each store after the one that made the version odd, as each load before the second look at it. */
+static void fill(struct stack *s, uint64_t key, const struct frames *f, uintptr_t at,
+                 struct site *site)
+{
+	at_publish(&s->key, key);
+	at_publish(&s->site, site);
+	at_publish(&s->mark, marks(f));
+	at_publish(&s->count, f->count - 1);
+	for (size_t i = 1; i < f->count; i++) {
+		at_publish(&s->frames[i - 1].pc, (uintptr_t)f->pcs[i]);
+		at_publish(&s->frames[i - 1].offset, f->slots[i] - at);
+	}
+}
+
+/* A free one, else any. */
+static struct stack *choose(uint64_t key)
+{
+	struct stack *free = NULL;
+
+	for (size_t n = 0; n < WAYS; n++) {
+		struct stack *s = way(key, n);
+
+		if (!free && !at_get(&s->key))
+			free = s;
+	}
+	return free ? free : way(key, (key >> 32) % WAYS);
+}
+
+void stacks_add(const struct frames *f, uintptr_t at, struct site *site)
+{
+	if (!can_keep(f, at))
+		return;
+	uint64_t key = key_of(f->pcs[0], at);
+	struct stack *s = choose(key);
+	uint64_t version = at_get(&s->version);
+	if (version & 1 || !at_cas(&s->version, &version, version + 1))
+		return; /* another thread writes there */
+	fill(s, key, f, at, site);
+	at_publish(&s->version, version + 2);
+}
