@@ -24,21 +24,22 @@
  * Matches, which say when the rule holds:
  *
  *   function = GLOB       the function of any frame that is looked at (glob.h)
- *   caller = GLOB         the function of the caller: the innermost frame that is neither the C or
- *                         C++ runtime (by its file: libc, libstdc++, libunsplit, the loader, ...;
- *                         or by its name: std::, operator new, ..., which templates put into any
- *                         file) nor unknown code of theirs
+ *   caller = GLOB         the function of the caller: the innermost frame that is no part of the C
+ *                         or C++ runtime, neither by its file (libc, libstdc++, libunsplit, the
+ *                         loader, ...) nor by its name (std::, operator new, ..., which templates
+ *                         put into any file)
  *   module = GLOB         the base name of the file that this same caller's code is in: the
  *                         program's, or a library's such as libfoo.so.2
- *   size = SIZE           bytes of the request: >=1M, >1M, <=64K, <64K, 1M..4M (both included), 64K
- *   kind = KIND,...       how it is asked for: malloc (with new, calloc, ...), mmap (private
- * memory), shared (shared memory) thread = GLOB         the name of the thread that asks site =
- * HASH           the 16 hex digits by which reports name a site
+ *   size = SIZE           bytes of the request: >=1M, >1M, <=64K, <64K, 1M..4M (both in), 64K
+ *   kind = KIND,...       how it is asked for: malloc (or new, calloc, ...), mmap (private),
+ *                         shared (a mapping that is)
+ *   thread = GLOB         the name of the thread that asks
+ *   site = HASH           the 16 hex digits by which reports name a site
  *
- * A function's name is the demangled one of a C++ function.  A pattern without "(" need not care
- * about parameters and return types: Table::grow fits "void Table::grow<int>(int, char*)" if it
- * ends in a star, and "Table::grow(int) const" as it is.  Where there is no caller, as in a thread
- * that the C library started for itself, neither `caller` nor `module` holds.
+ * The name of a C++ function is the demangled one.  A pattern without "(" need not care about
+ * parameters and return types: Table::grow fits "Table::grow(int) const", and Table::grow<* fits
+ * "void Table::grow<int>(int, char*)".  Where there is no caller, as in a thread that the C library
+ * started for itself, neither `caller` nor `module` holds.
  *
  * Settings, which say what is done:
  *

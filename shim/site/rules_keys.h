@@ -13,10 +13,11 @@ enum rule_key_type { KEY_GLOB, KEY_SIZES, KEY_KINDS, KEY_SITE, KEY_WORD, KEY_NOD
 struct rule_key {
 	const char *name;
 	enum rule_key_type type;
-	size_t offset;            /* of the member in struct rule, for KEY_GLOB and KEY_WORD */
-	const char *const *words; /* that a value may consist of, for KEY_WORD in the order of the
-	                             enum; ended by NULL.  NULL if there are none */
-	unsigned needs;           /* RULES_NEED_... of a match; 0 for a setting */
+	unsigned needs; /* RULES_NEED_... of a match; 0 for a setting */
+	size_t offset;  /* of the member in struct rule, for KEY_GLOB and KEY_WORD */
+	/* What a value may consist of, for KEY_WORD in the order of the enum; ended by NULL.  NULL
+	 * if there are no words. */
+	const char *const *words;
 	const char *accepted;
 };
 

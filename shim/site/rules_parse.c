@@ -251,12 +251,10 @@ static void unknown_key(struct parser *p, struct span name)
 	size_t used = 0;
 
 	for (size_t i = 0; i < RULE_KEYS; i++) {
+		const char *join = i + 1 == RULE_KEYS ? " or " : ", ";
+
 		words[i] = rule_keys[i].name;
-		used += say_into(list + used, sizeof(list) - used, "%s%s",
-		                 i + 1 == RULE_KEYS ? " or "
-		                 : i                ? ", "
-		                                    : "",
-		                 words[i]);
+		used += say_into(list + used, sizeof(list) - used, "%s%s", i ? join : "", words[i]);
 	}
 	wrong_word(p, "unknown key", name, list, words);
 }

@@ -151,6 +151,28 @@ TEST_F(Check, ACommandRunsUnderTheRules)
 	EXPECT_EQ(check(two_rules, {"true"}).out, decided) << "-- may be left out";
 }
 
+TEST_F(Check, CountsWhatEachRuleDecides)
+{
+	const char *file = "[site table]\ncaller = table_*\nsize = >=1M\n"
+			   "[site other]\nmodule = allocate\nsize = >=1M\n"
+			   "[site too late]\nfunction = main\nsize = >=1M\n";
+	std::string program = setting("UNSPLIT_TEST_PROGRAMS") + "/allocate";
+	Outcome o = check(file, {"--", program});
+
+	EXPECT_EQ(o.status, 0);
+	EXPECT_EQ(o.err, "");
+	EXPECT_EQ(o.out, "What the rules decided in 1 process:\n"
+	                 " LINE  RULE          REQUESTS        IN ALL\n"
+	                 "    1  table               10        30 MiB\n"
+	                 "    4  other                1         1 MiB\n"
+	                 "    7  too late             0       0 bytes\n"
+	                 "Rule \"too late\" decided nothing.\n");
+	// Twice the same in two processes is twice as much.
+	o = check(file, {"--", "sh", "-c", program + "; " + program + "; :"});
+	EXPECT_NE(o.out.find("    1  table               20        60 MiB\n"), std::string::npos)
+		<< o.out;
+}
+
 TEST_F(Check, AddsUpWhatItsProcessesReport)
 {
 	std::string script = report("a", row(1, 3, 3072) + ",\n" + row(7, 0, 0)) +

@@ -2,8 +2,8 @@
 //
 // Takes libFuzzer's command line, as far as the tests use it: -runs=N, -seed=N, directories or
 // files of inputs; other options are ignored.  Runs every input as it is, and then N mutations of
-// them.  No coverage guides it, so it finds less in the same time; but the corpus holds what
-// libFuzzer found.
+// them.  No coverage guides it, so it finds less in the same time; what libFuzzer finds belongs
+// into the corpus, and then is replayed here, too.
 #include "fuzz.h"
 
 #include <algorithm>
