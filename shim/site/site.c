@@ -286,3 +286,10 @@ void site_init(void)
 	warm_up();
 	site_active = true;
 }
+
+void site_reset(void)
+{
+	site_active = false;
+	sites_reset();
+	stacks_reset();
+}
