@@ -8,6 +8,7 @@
 
 #include "kernel/kernel.h"
 #include "pmd/atomic.h"
+#include "report/stats.h"
 #include "site/hash.h"
 
 /* An entry of the index: 48 bits of the hash above the number of the site plus 1, or above 0 while
@@ -163,6 +164,7 @@ struct site *sites_add(const struct site *made)
 			return NULL;
 		table->sites[number] = *made;
 		at_publish(slot, tag | (number + 1));
+		stat_add(sites, 1);
 		return &table->sites[number];
 	}
 	return sites_find(made->hash);
