@@ -120,6 +120,8 @@ static void align_cell(char *cell, size_t size, const char *text, bool is_name)
 {
 	const char *blanks = padding(strlen(text), CELL_WIDTH);
 
+	if (!*blanks)
+		blanks = " ";
 	if (is_name)
 		say_into(cell, size, "  %s%s", text, blanks);
 	else

@@ -7,8 +7,8 @@
 #include "kernel/scan.h"
 #include "kernel/sysfs.h"
 #include "report/emitter.h"
+#include "report/report_sites.h"
 #include "report/stats.h"
-#include "site/rules.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -217,30 +217,6 @@ static void write_stats(struct emitter *e)
 	emitter_close_object(e);
 }
 
-static void write_rule(struct emitter *e, const struct rule *rule)
-{
-	uint64_t count, bytes;
-
-	rules_counted(rule, &count, &bytes);
-	emitter_open_row(e);
-	emitter_string(e, "title", rule->title, "");
-	emitter_number(e, "line", rule->line, "", "");
-	emitter_number(e, "count", count, "", "");
-	emitter_number(e, "bytes", bytes, "bytes", "");
-	emitter_close_row(e);
-}
-
-/* What each rule decided. */
-static void write_rules(struct emitter *e)
-{
-	if (!site_rules.count)
-		return;
-	emitter_open_table(e, "rules", "Requests that rules decided");
-	for (size_t i = 0; i < site_rules.count; i++)
-		write_rule(e, &site_rules.rule[i]);
-	emitter_close_table(e);
-}
-
 static int write_all(int fd, enum emitter_format format, const struct report_range *ranges,
                      size_t count)
 {
@@ -254,7 +230,8 @@ static int write_all(int fd, enum emitter_format format, const struct report_ran
 	write_process(&e);
 	write_system(&e);
 	write_stats(&e);
-	write_rules(&e);
+	report_rules(&e);
+	report_sites(&e);
 	return emitter_finish(&e);
 }
 

@@ -20,7 +20,7 @@ static inline uint64_t hash_add(uint64_t hash, uint64_t value)
 /* FNV-1a. */
 static inline uint64_t hash_bytes(const void *bytes, size_t count)
 {
-	const unsigned char *p = bytes;
+	const unsigned char *p = (const unsigned char *)bytes;
 	uint64_t hash = 0xcbf29ce484222325ul;
 
 	while (count--)

@@ -305,3 +305,10 @@ void site_init(void)
 	site_small = rules_least(&site_rules) < LOOKED_UP;
 	site_active = true;
 }
+
+void site_reset(void)
+{
+	site_active = false;
+	sites_reset();
+	stacks_reset();
+}

@@ -40,6 +40,9 @@ const struct plan *site_lookup(enum site_kind kind, size_t bytes, const void *ca
  * same conditions as for site_lookup(). */
 void site_sample(size_t bytes, const void *caller);
 
+/* Between unit tests: forget all sites, and be inactive. */
+void site_reset(void);
+
 static inline const struct plan *site_plan(enum site_kind kind, size_t bytes, const void *caller)
 {
 	return __builtin_expect(site_active, 0) ? site_lookup(kind, bytes, caller) : NULL;

@@ -8,15 +8,16 @@
 
 #include "kernel/kernel.h"
 #include "pmd/atomic.h"
+#include "report/stats.h"
 #include "site/hash.h"
 
 /* An entry of the index: 48 bits of the hash above the number of the site plus 1, or above 0 while
  * the site is being filled in.  Open addressing, half full at most. */
 typedef uint64_t index_word;
 
-enum { INDEX = 2 * SITES_MOST };
+enum { INDEX = 2 * SITES_MOST, TAG_SHIFT = 16 };
 
-_Static_assert(SITES_MOST < 1 << 16 && MODULES_MOST <= 1 << 16, "numbers fit into 16 bits");
+_Static_assert(SITES_MOST < 1 << TAG_SHIFT && MODULES_MOST <= 1 << 16, "numbers fit into 16 bits");
 
 struct table {
 	struct site sites[SITES_MOST];
@@ -54,6 +55,11 @@ void sites_reset(void)
 	used = 0;
 }
 
+static index_word tag_of(uint64_t hash)
+{
+	return hash >> TAG_SHIFT << TAG_SHIFT;
+}
+
 /* ---- frames ---- */
 
 #define OFFSET_BITS 48
@@ -82,19 +88,25 @@ uint64_t sites_hash(const site_frame *frames, size_t count)
 		hash = hash_add(hash, site_frame_module(frames[i])->id);
 		hash = hash_add(hash, site_frame_offset(frames[i]));
 	}
-	return hash ? hash : 1;
+	/* The index takes a tag of 0 for an empty slot. */
+	return tag_of(hash) ? hash : hash + (1ul << TAG_SHIFT);
+}
+
+void site_hex(char *buf, size_t size, uint64_t number, unsigned digits)
+{
+	size_t at = 0;
+
+	for (unsigned place = 16; place-- > 0 && at + 1 < size;)
+		if (at || place < digits || number >> 4 * place)
+			buf[at++] = "0123456789abcdef"[number >> 4 * place & 15];
+	buf[at] = '\0';
 }
 
 /* ---- the index ---- */
 
-static index_word tag_of(uint64_t hash)
-{
-	return hash & ~0xfffful;
-}
-
 static struct site *site_of(index_word word)
 {
-	size_t number = word & 0xffff;
+	size_t number = word & ((1ul << TAG_SHIFT) - 1);
 
 	return number ? &table->sites[number - 1] : NULL;
 }
@@ -102,10 +114,9 @@ static struct site *site_of(index_word word)
 /* Where the hash is, or would be; NULL if the index is full. */
 static index_word *find_slot(uint64_t hash, index_word *word)
 {
-	/* A hash whose upper bits are all 0 would be taken for an empty slot. */
 	index_word tag = tag_of(hash);
 
-	for (size_t probe = 0; tag && probe < INDEX; probe++) {
+	for (size_t probe = 0; probe < INDEX; probe++) {
 		index_word *slot = &table->index[(hash + probe) % INDEX];
 
 		*word = at_acquire(slot);
@@ -153,6 +164,7 @@ struct site *sites_add(const struct site *made)
 			return NULL;
 		table->sites[number] = *made;
 		at_publish(slot, tag | (number + 1));
+		stat_add(sites, 1);
 		return &table->sites[number];
 	}
 	return sites_find(made->hash);

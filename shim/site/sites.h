@@ -36,7 +36,7 @@ int sites_init(void);
 site_frame site_frame_make(const struct place *place);
 struct module *site_frame_module(site_frame frame);
 uint64_t site_frame_offset(site_frame frame);
-/* The identity of a stack; never 0. */
+/* The identity of a stack: its upper 48 bits are never all 0. */
 uint64_t sites_hash(const site_frame *frames, size_t count);
 
 /* NULL if there is none of that hash (or another thread is just adding it). */
@@ -44,6 +44,9 @@ struct site *sites_find(uint64_t hash);
 /* The site with the hash of `made`: a copy of that, or the one that was there before.  NULL if
  * there is no room left (or another thread is adding it). */
 struct site *sites_add(const struct site *made);
+
+/* Write a number in hexadecimal, with at least so many digits. */
+void site_hex(char *buf, size_t size, uint64_t number, unsigned digits);
 
 /* How many there are. */
 size_t sites_count(void);
