@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <stdint.h>
-#include <string.h>
 #include <sys/prctl.h>
 
 #include "kernel/say.h"

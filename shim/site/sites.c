@@ -4,7 +4,6 @@
 #include "site/sites.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "kernel/kernel.h"
 #include "pmd/atomic.h"

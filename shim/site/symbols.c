@@ -272,23 +272,23 @@ static const struct symbols *symbols_of(const struct place *place)
 	return at_cas(of, &none, s) ? s : none;
 }
 
-/* ---- C++ ---- */
+/* ---- names that are not what the table says ---- */
 
 static char *(*demangle)(const char *name, char *buf, size_t *size, int *status);
 
-/* Demangled names, each once: a table of words, 32 bits of hash above 32 of where it is in the
- * text.  Only ever added to. */
+/* Demangled names, and names without the version that a debug file adds, each once: a table of
+ * words, 32 bits of hash above 32 of where it is in the text.  Only ever added to. */
 enum { TEXT_BYTES = 8 << 20, NAMES = 1 << 16, LONGEST = 1024 };
 
 static struct {
 	char *text;
 	size_t used;
 	uint64_t names[NAMES];
-} demangled;
+} made;
 
 int symbols_init(void)
 {
-	if (!demangled.text) {
+	if (!made.text) {
 		char *text = kernel->reserve(NULL, TEXT_BYTES);
 
 		if (!text)
@@ -297,53 +297,64 @@ int symbols_init(void)
 			kernel->unreserve(text, TEXT_BYTES);
 			return ENOMEM;
 		}
-		demangled.text = text;
-		demangled.used = 1; /* 0 is no name's place */
+		made.text = text;
+		made.used = 1; /* 0 is no name's place */
 	}
 	*(void **)&demangle = dlsym(RTLD_DEFAULT, "__cxa_demangle");
 	return 0;
 }
 
-static const char *keep_text(const char *text, uint64_t *slot, uint64_t tag)
+static const char *keep_text(const char *text, size_t length, uint64_t *slot, uint64_t tag)
 {
-	size_t length = strnlen(text, LONGEST);
 	uint64_t empty = 0;
 
-	if (at_get(&demangled.used) + length + 1 > TEXT_BYTES)
+	if (at_get(&made.used) + length + 1 > TEXT_BYTES)
 		return NULL;
-	size_t at = at_add(&demangled.used, length + 1);
+	size_t at = at_add(&made.used, length + 1);
 	if (at + length + 1 > TEXT_BYTES)
 		return NULL;
-	memcpy(demangled.text + at, text, length);
+	memcpy(made.text + at, text, length);
 	at_cas(slot, &empty, tag << 32 | at);
-	return demangled.text + at;
+	return made.text + at;
 }
 
-static const char *demangle_new(const char *name, uint64_t *slot, uint64_t tag)
+static const char *keep_demangled(const char *name, uint64_t *slot, uint64_t tag)
 {
 	int status = 0;
-	char *made = demangle(name, NULL, NULL, &status);
-	const char *kept = made && !status ? keep_text(made, slot, tag) : NULL;
+	char *text = demangle(name, NULL, NULL, &status);
+	const char *kept =
+		text && !status ? keep_text(text, strnlen(text, LONGEST), slot, tag) : NULL;
 
-	free(made);
+	free(text);
+	return kept;
+}
+
+static bool is_mangled(const char *name)
+{
+	return demangle && name[0] == '_' && name[1] == 'Z';
+}
+
+static const char *keep_better(const char *name, uint64_t *slot, uint64_t tag)
+{
+	const char *kept = is_mangled(name) ? keep_demangled(name, slot, tag)
+	                                    : keep_text(name, strcspn(name, "@"), slot, tag);
+
 	return kept ? kept : name;
 }
 
 /* By its address: a name of a mapped table stays where it is. */
-static const char *demangled_name(const char *name)
+static const char *better_name(const char *name)
 {
 	uint64_t hash = hash_add(0, (uintptr_t)name), tag = hash >> 32;
 
-	if (!demangle)
-		return name;
 	for (size_t probe = 0; probe < 8; probe++) {
-		uint64_t *slot = &demangled.names[(hash + probe) % NAMES];
+		uint64_t *slot = &made.names[(hash + probe) % NAMES];
 		uint64_t word = at_acquire(slot);
 
 		if (!word)
-			return demangle_new(name, slot, tag);
+			return keep_better(name, slot, tag);
 		if (word >> 32 == tag)
-			return demangled.text + (uint32_t)word;
+			return made.text + (uint32_t)word;
 	}
 	return name;
 }
@@ -355,5 +366,5 @@ const char *symbol_of(const struct place *place)
 	if (place->module == &modules[0] || !place->offset)
 		return "";
 	name = name_at(symbols_of(place), place->offset - 1);
-	return name[0] == '_' && name[1] == 'Z' ? demangled_name(name) : name;
+	return is_mangled(name) || strchr(name, '@') ? better_name(name) : name;
 }

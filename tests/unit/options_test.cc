@@ -127,6 +127,17 @@ TEST_F(Options, BoolIsOnOrOff)
 		          std::string("option huge: \"") + bad + "\" is not on or off; using off");
 }
 
+TEST_F(Options, NumberHasNoUnit)
+{
+	EXPECT_EQ(parse("site_frames:32"), 0u);
+	EXPECT_EQ(o.site_frames, 32u);
+	EXPECT_EQ(shown("site_frames"), "32");
+	for (const char *bad : {"", "0", "33", "4K", "4%", "-1", "four"})
+		EXPECT_EQ(complaint(std::string("site_frames:") + bad),
+		          std::string("option site_frames: \"") + bad +
+		                  "\" is not a number from 1 to 32; using 32");
+}
+
 TEST_F(Options, SizeHasAnOptionalUnit)
 {
 	const struct {

@@ -4,7 +4,9 @@
 #include <csignal>
 #include <cstring>
 #include <dlfcn.h>
+#include <fstream>
 #include <set>
+#include <sstream>
 #include <string>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -17,6 +19,7 @@
 
 extern "C" {
 #include "options.h"
+#include "report/report.h"
 #include "report/stats.h"
 #include "site/frames.h"
 #include "site/hash.h"
@@ -683,6 +686,43 @@ TEST_F(Site, SamplesStandForTheirBytes)
 	EXPECT_GT(s->bytes, total / 2);
 	EXPECT_LT(s->bytes, total * 2);
 	EXPECT_NEAR(double(s->bytes) / double(s->count), size, 1);
+}
+
+// What is written to a file of that name.
+std::string report_to(const std::string &name)
+{
+	std::string to = testing::TempDir() + "site-" + std::to_string(getpid()) + "." + name;
+
+	EXPECT_EQ(report_write(to.c_str(), nullptr, 0), 0);
+	std::ifstream file(to);
+	std::stringstream text;
+	text << file.rdbuf();
+	unlink(to.c_str());
+	return text.str();
+}
+
+TEST_F(Site, TheReportListsThem)
+{
+	char hash[24];
+
+	start();
+	go_both_ways();
+	site_hex(hash, sizeof(hash), sites_next(nullptr)->hash, 16);
+	std::string text = report_to("text"), json = report_to("json");
+	size_t at = text.find("Call sites, by bytes asked for");
+	ASSERT_NE(at, std::string::npos);
+	EXPECT_NE(text.find(std::string(hash) + "       malloc           4  390.62 KiB", at),
+	          std::string::npos)
+		<< text;
+	EXPECT_NE(json.find(std::string("\"site\": \"") + hash + "\""), std::string::npos);
+	EXPECT_NE(json.find("\"bytes\": 400000"), std::string::npos);
+	EXPECT_NE(json.find("\"frames\": \"unit_tests+0x"), std::string::npos);
+}
+
+TEST_F(Site, TheReportSaysNothingOfThemUnlessAskedFor)
+{
+	EXPECT_EQ(report_to("text").find("Call sites"), std::string::npos);
+	EXPECT_EQ(report_to("json").find("\"sites\": ["), std::string::npos);
 }
 
 TEST_F(Site, NothingUnlessAskedFor)
