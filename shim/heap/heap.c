@@ -85,6 +85,8 @@ void heap_constructor(void)
 	if (kernel->nodes() > 1 && nodes_open())
 		zones_place();
 	site_init();
+	if (site_small)
+		threads_close_fast_path();
 	if (options.background == BACKGROUND_ON)
 		keeper_start();
 	if (strcmp(options.report, "off") != 0)
@@ -188,7 +190,7 @@ static void after_call(void)
 	({                                                                                         \
 		void *result = NULL;                                                               \
 		*(volatile size_t *)&self.in_call = 1;                                             \
-		if (__builtin_expect(self.open, 1))                                                \
+		if (__builtin_expect(self.plain_limit != 0, 1))                                    \
 			result = (work);                                                           \
 		thread_leave();                                                                    \
 		result;                                                                            \
@@ -215,19 +217,52 @@ static __attribute__((noinline)) void *malloc_slow(size_t n, const void *caller)
 	return p ? p : no_memory();
 }
 
-/* Whether a rule may have a say in a small request: usually none has. */
-static inline bool is_planned(const void *caller)
+/* The fast path came here with in_call set, and this may call malloc. */
+static void sample(size_t n, const void *caller)
 {
-	return __builtin_expect(site_small, 0) && caller && !caller_is_plain(caller);
+	thread_leave();
+	site_sample(n, caller);
 }
 
-void *heap_malloc(size_t n, const void *caller)
+/* Whether a rule may have a say in a small request: usually none has. */
+static inline bool is_planned(size_t n, const void *caller)
+{
+	if (__builtin_expect(!site_small, 1) || !caller)
+		return false;
+	if (__builtin_expect(options.sites, 0))
+		sample(n, caller);
+	return !caller_is_plain(caller);
+}
+
+static __attribute__((noinline)) void *malloc_any(size_t n, const void *caller)
 {
 	void *p = NULL;
 
-	if (is_small(n) && !is_planned(caller))
+	if (is_small(n) && !is_planned(n, caller))
 		p = AT_HAND(mi_malloc(n < 16 ? 16 : n));
 	return __builtin_expect(p != NULL, 1) ? p : malloc_slow(n, caller);
+}
+
+/* The fast path where rules may have a say in small requests, but none has in this one.  Its
+ * instructions are counted, too. */
+void *heap_malloc(size_t n, const void *caller)
+{
+	volatile size_t *in_call = &self.in_call;
+
+	if (caller_is_plain(caller)) {
+		*in_call = n;
+		if (__builtin_expect(n - FAST_LEAST < self.plain_limit, 1)) {
+			void *p = mi_malloc_small(n);
+
+			if (__builtin_expect(p != NULL, 1)) {
+				*in_call = 0;
+				return p;
+			}
+			n = *in_call;
+			caller = NULL;
+		}
+	}
+	return malloc_any(n, caller);
 }
 
 static void *serve_zeroed(size_t n, const struct plan *plan, bool small_allowed)
@@ -261,7 +296,7 @@ void *heap_calloc(size_t count, size_t size, const void *caller)
 
 	if (__builtin_mul_overflow(count, size, &n))
 		return no_memory();
-	if (is_small(n) && !is_planned(caller))
+	if (is_small(n) && !is_planned(n, caller))
 		p = AT_HAND(mi_zalloc(n < 16 ? 16 : n));
 	return __builtin_expect(p != NULL, 1) ? p : calloc_slow(n, caller);
 }

@@ -17,7 +17,7 @@ static struct {
 	pthread_mutex_t lock;
 	struct thread *first;
 	struct thread *forking; /* the thread that is in fork() and holds the lock */
-	size_t fast_limit;
+	size_t fast_limit, plain_limit;
 	uintptr_t free_limit;
 } registry = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -25,19 +25,19 @@ static void open_gate(struct thread *t)
 {
 	__atomic_store_n(&t->fast_limit, registry.fast_limit, __ATOMIC_RELAXED);
 	__atomic_store_n(&t->free_limit, registry.free_limit, __ATOMIC_RELAXED);
-	__atomic_store_n(&t->open, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&t->plain_limit, registry.plain_limit, __ATOMIC_RELAXED);
 }
 
 static void close_gate(struct thread *t)
 {
 	__atomic_store_n(&t->fast_limit, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&t->free_limit, 0, __ATOMIC_RELAXED);
-	__atomic_store_n(&t->open, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&t->plain_limit, 0, __ATOMIC_RELAXED);
 }
 
 void threads_set_limits(size_t fast_limit, uintptr_t free_limit)
 {
-	registry.fast_limit = fast_limit;
+	registry.fast_limit = registry.plain_limit = fast_limit;
 	registry.free_limit = free_limit;
 }
 
@@ -159,7 +159,7 @@ bool thread_enter(void)
 		return false;
 	if (self.state == THREAD_NEW)
 		attach();
-	else if (!self.open)
+	else if (!self.plain_limit)
 		reopen_gate();
 	for (;;) {
 		set_in_call(1);

@@ -36,11 +36,12 @@ struct thread {
 	 * Written by this thread alone; read in fork(). */
 	size_t in_call;
 	int state;
-	/* This thread may come inside: no fork() waits for it. */
-	int open;
 	/* A request n takes the fast path if n - FAST_LEAST is below this; 0 sends all to
 	 * heap_malloc(). */
 	size_t fast_limit;
+	/* The same where rules may have a say in small requests, and no rule has; 0 as long as this
+	 * thread must not come inside, because a fork() waits for it. */
+	size_t plain_limit;
 	/* Pointers below this are mimalloc's; 0 sends all to the slow path. */
 	uintptr_t free_limit;
 	struct extent_cache *cache;    /* large.c */

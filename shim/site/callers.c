@@ -1,14 +1,23 @@
 #include "site/callers.h"
 
+#include "options.h"
 #include "pmd/atomic.h"
 #include "site/modules.h"
 #include "site/rules.h"
 #include "site/symbols.h"
 
-struct caller callers[1 << (64 - CALLERS_SHIFT)];
+const void *callers_plain[1 << CALLERS_BITS];
+
+static struct caller {
+	const void *pc;
+	uint64_t bits[2]; /* the rules whose conditions on the stack hold */
+} callers[1 << CALLERS_BITS];
 
 static void match(const void *pc, uint64_t bits[2])
 {
+	bits[0] = bits[1] = 0;
+	if (!site_rules.count)
+		return;
 	struct place place = module_place(pc);
 	struct rule_frame frame = {
 		.function = symbol_of(&place),
@@ -28,11 +37,14 @@ static void remember(struct caller *c, const void *pc, const uint64_t bits[2])
 	at_set(&c->bits[0], bits[0]);
 	at_set(&c->bits[1], bits[1]);
 	at_publish(&c->pc, pc);
+	/* What is to be sampled must come by. */
+	if (!(bits[0] | bits[1]) && !options.sites)
+		at_set(&callers_plain[caller_hash(pc)], pc);
 }
 
 void caller_bits(const void *pc, uint64_t bits[2])
 {
-	struct caller *c = caller_slot(pc);
+	struct caller *c = &callers[caller_hash(pc)];
 
 	if (at_acquire(&c->pc) == pc) {
 		bits[0] = at_get(&c->bits[0]);

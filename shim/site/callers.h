@@ -9,28 +9,22 @@
 #define UNSPLIT_SITE_CALLERS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-struct caller {
-	const void *pc;
-	uint64_t bits[2]; /* the rules whose conditions on the stack hold */
-};
+/* Callers that no rule has a plan for, whatever the size or the thread: nearly all.  Known by one
+ * load.  Empty, but for NULL, while rules have no say in small requests. */
+enum { CALLERS_BITS = 12 };
+extern const void *callers_plain[1 << CALLERS_BITS];
 
-enum { CALLERS_SHIFT = 64 - 12 };
-extern struct caller callers[1 << (64 - CALLERS_SHIFT)];
-
-static inline struct caller *caller_slot(const void *pc)
+static inline size_t caller_hash(const void *pc)
 {
-	return &callers[(uintptr_t)pc * 0x9E3779B97F4A7C15u >> CALLERS_SHIFT];
+	return (uint32_t)(uintptr_t)pc * 0x9E3779B1u >> (32 - CALLERS_BITS);
 }
 
-/* Whether this caller is known to have no plan.  (Should another thread just put another caller
- * into the slot, the answer may be that one's: a plan missed once.) */
 static inline bool caller_is_plain(const void *pc)
 {
-	const struct caller *c = caller_slot(pc);
-
-	return __atomic_load_n(&c->pc, __ATOMIC_ACQUIRE) == pc && !(c->bits[0] | c->bits[1]);
+	return __atomic_load_n(&callers_plain[caller_hash(pc)], __ATOMIC_RELAXED) == pc;
 }
 
 /* The rules whose conditions on the stack hold for this caller.  May call malloc on first sight. */

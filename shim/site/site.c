@@ -301,7 +301,7 @@ void site_init(void)
 	if (frames_wanted && !prepare_tables())
 		return;
 	warm_up();
-	site_small = rules_least(&site_rules) < LOOKED_UP;
+	site_small = options.sites || rules_least(&site_rules) < LOOKED_UP;
 	site_active = true;
 }
 
