@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "cli/cgroup.h"
 #include "cli/cli.h"
 #include "kernel/sysfs.h"
 
@@ -265,101 +266,20 @@ struct check check_address_space(const struct host *h)
 	            "ulimit -v unlimited");
 }
 
-/* The two layouts of the memory cgroup's files. */
-struct cgroup_files {
-	const char *mount, *limit, *usage, *reclaimable;
-};
-
-static const struct cgroup_files cgroup_v1 = {
-	"/sys/fs/cgroup/memory",
-	"memory.limit_in_bytes",
-	"memory.usage_in_bytes",
-	"total_inactive_file",
-};
-static const struct cgroup_files cgroup_v2 = {
-	"/sys/fs/cgroup",
-	"memory.max",
-	"memory.current",
-	"inactive_file",
-};
-
-/* The tightest of the limits on the way from a group to the root. */
-struct tightest {
-	const char *file; /* NULL: there is none */
-	uint64_t limit, left;
-};
-
-/* What the limit in `directory` leaves; page cache that nobody uses gives way, so it counts as
- * left. */
-static void look_at_group(const struct host *h, const struct cgroup_files *f, const char *group,
-                          struct tightest *t)
+static struct cgroup_limit tightest_limit(const struct host *h)
 {
-	enum { UNLIMITED_SHIFT = 62 }; /* v1 writes "no limit" as nearly 2^63 */
-	const char *directory = text("%s%s", f->mount, group);
-	const char *file = text("%s/%s", directory, f->limit);
-	uint64_t limit, usage = 0, reclaimable = 0, left;
+	struct cgroup_limit t = {NULL, 0, 0};
+	struct cgroup g;
 
-	if (!sysfs_number(under(h, file), &limit) || limit >> UNLIMITED_SHIFT)
-		return;
-	sysfs_number(under(h, text("%s/%s", directory, f->usage)), &usage);
-	sysfs_field(under(h, text("%s/memory.stat", directory)), f->reclaimable, &reclaimable);
-	usage -= reclaimable < usage ? reclaimable : usage;
-	left = limit > usage ? limit - usage : 0;
-	if (!t->file || left < t->left)
-		*t = (struct tightest){file, limit, left};
-}
-
-static void walk_groups(const struct host *h, const struct cgroup_files *f, const char *group,
-                        struct tightest *t)
-{
-	char *path = text("%s", group);
-
-	path[strcspn(path, "\n")] = '\0';
-	for (;;) {
-		char *slash = strrchr(path, '/');
-
-		look_at_group(h, f, path, t);
-		if (!slash)
-			return;
-		*slash = '\0';
-	}
-}
-
-/* One line of /proc/self/cgroup, "NUMBER:CONTROLLERS:GROUP". */
-static void look_at_membership(const struct host *h, char *line, struct tightest *t)
-{
-	char *controllers = strchr(line, ':');
-	char *group = controllers ? strchr(controllers + 1, ':') : NULL;
-
-	if (!group)
-		return;
-	*group++ = '\0';
-	controllers++;
-	if (!*controllers)
-		walk_groups(h, &cgroup_v2, group, t);
-	else if (strstr(controllers, "memory")) /* it may be mounted together with others */
-		walk_groups(h, &cgroup_v1, group, t);
-}
-
-static struct tightest tightest_limit(const struct host *h)
-{
-	struct tightest t = {NULL, 0, 0};
-	FILE *file = fopen(under(h, "/proc/self/cgroup"), "re");
-	char *line = NULL;
-	size_t size = 0;
-
-	if (!file)
-		return t;
-	while (getline(&line, &size, file) > 0)
-		look_at_membership(h, line, &t);
-	free(line);
-	fclose(file);
+	if (cgroup_open(&g, h->root, under(h, "/proc/self/cgroup")))
+		t = cgroup_tightest(&g);
+	cgroup_close(&g);
 	return t;
 }
 
 struct check check_cgroup(const struct host *h)
 {
-	struct tightest t = tightest_limit(h);
+	struct cgroup_limit t = tightest_limit(h);
 	const char *remedy;
 
 	if (!t.file)
