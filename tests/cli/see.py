@@ -44,12 +44,12 @@ class Case(unittest.TestCase):
     maxDiff = None
 
     def setUp(self):
-        self.top = tempfile.mkdtemp(prefix="unsplit-see-")
-        os.chmod(self.top, 0o755)
-        self.addCleanup(shutil.rmtree, self.top, ignore_errors=True)
+        self.directory = tempfile.mkdtemp(prefix="unsplit-see-")
+        os.chmod(self.directory, 0o755)
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
 
     def path(self, name):
-        return os.path.join(self.top, name)
+        return os.path.join(self.directory, name)
 
     def write(self, name, text):
         with open(self.path(name), "w", encoding="utf-8") as file:
