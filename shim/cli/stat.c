@@ -367,7 +367,7 @@ const struct command stat_command = {
 		"Of a process without the library only what the kernel says is shown.\n"
 		"\n"
 		"With INTERVAL (seconds, such as 0.5), print a line each interval: COUNT times, "
-                "or\n"
+		"or\n"
 		"until the process ends.\n"
 		"\n"
 		"  used     bytes promised to the program by the heap\n"
