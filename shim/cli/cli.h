@@ -25,7 +25,8 @@ struct command {
 	int (*main)(char **args);
 };
 
-extern const struct command run_command, doctor_command, stat_command, top_command, report_command;
+extern const struct command run_command, doctor_command, stat_command, top_command, report_command,
+	record_command, plot_command;
 
 /* Print the help of one subcommand; returns the exit status. */
 int print_usage(const struct command *c);

@@ -4,9 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -37,12 +40,15 @@ int process_open(struct process *p, pid_t pid)
 	p->dir = open(p->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (p->dir < 0)
 		return errno;
+	p->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	read_command(p);
 	return 0;
 }
 
 void process_close(struct process *p)
 {
+	if (p->pidfd >= 0)
+		close(p->pidfd);
 	close(p->dir);
 }
 
@@ -92,6 +98,24 @@ bool process_has_memory(struct process *p)
 	return sysfs_field(process_path(p, "status"), "VmSize", &size);
 }
 
+static uint64_t now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+void process_wait(struct process *p, uint64_t milliseconds)
+{
+	uint64_t end = now() + milliseconds, at;
+	struct pollfd ended = {.fd = p->pidfd, .events = POLLIN}; /* poll() passes -1 over */
+
+	while ((at = now()) < end)
+		if (poll(&ended, 1, (int)(end - at)) > 0)
+			return;
+}
+
 int process_read(const struct process *p, uint64_t from, void *to, size_t bytes)
 {
 	struct iovec here = {to, bytes}, there = {(void *)(uintptr_t)from, bytes};
@@ -104,6 +128,8 @@ int process_read(const struct process *p, uint64_t from, void *to, size_t bytes)
 
 int process_complain(struct process *p, const char *what, int error)
 {
+	if (!process_runs(p) && p->may_end)
+		return 1;
 	if (!process_runs(p))
 		say("process %d (%s) has ended", (int)p->pid, p->command);
 	else if (!process_has_memory(p))

@@ -15,6 +15,8 @@
 struct process {
 	pid_t pid;
 	int dir;
+	int pidfd;    /* -1: the kernel has none (< 5.3) */
+	bool may_end; /* that is no reason for process_complain() to say so */
 	char command[64];
 	char path[64]; /* where process_path() puts its result */
 };
@@ -32,6 +34,8 @@ const char *process_path(struct process *p, const char *file);
 bool process_runs(struct process *p);
 /* Whether it has memory of its own, as threads of the kernel have not. */
 bool process_has_memory(struct process *p);
+/* Wait for so long, or until the process ends if that is sooner. */
+void process_wait(struct process *p, uint64_t milliseconds);
 /* Copy its memory.  EFAULT if that is not mapped there. */
 int process_read(const struct process *p, uint64_t from, void *to, size_t bytes);
 

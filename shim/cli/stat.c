@@ -1,14 +1,13 @@
 /* stat.c: `unsplit stat`: a running process, from outside. */
 #include "cli/cli.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli/flags.h"
+#include "cli/sample.h"
 #include "cli/view.h"
 #include "kernel/kernel.h"
 #include "kernel/say.h"
@@ -154,146 +153,63 @@ static int show_once(struct request *r, const struct view *v)
 
 /* ---- a line each interval ---- */
 
-/* What a column shows: an amount of bytes, or what was added to a counter since the line before. */
-enum column_kind { AMOUNT, PART, ADDED };
-
-struct column {
-	const char *head;
-	enum column_kind kind;
-	bool ours; /* only known if the library is in the process */
+static const char *const heads[SAMPLE_FIGURES] = {
+	"used", "backed", "charged", "huge", "broken", "return", "demote", "heal", "cut",
 };
 
-enum { USED, BACKED, CHARGED, HUGE, COVERAGE, BROKEN, RETURNED, DEMOTED, HEALED, CUTS, COLUMNS };
+enum { BYTES_WIDTH = 10, COUNT_WIDTH = 7 };
 
-static const struct column columns[COLUMNS] = {
-	[USED] = {"used", AMOUNT, true},        [BACKED] = {"backed", AMOUNT, false},
-	[CHARGED] = {"charged", AMOUNT, false}, [HUGE] = {"huge", AMOUNT, false},
-	[COVERAGE] = {"huge%", PART, false},    [BROKEN] = {"broken", PART, true},
-	[RETURNED] = {"return", ADDED, true},   [DEMOTED] = {"demote", ADDED, true},
-	[HEALED] = {"heal", ADDED, true},       [CUTS] = {"cut", ADDED, true},
-};
-
-struct line {
-	uint64_t value[COLUMNS];
-	bool known[COLUMNS];
-};
-
-static void set(struct line *l, int column, uint64_t value)
+static int width_of(int figure)
 {
-	l->value[column] = value;
-	l->known[column] = true;
-}
-
-static void set_ours(struct line *l, const struct view *v)
-{
-	set(l, USED, v->all.used);
-	if (v->broken_known)
-		set(l, BROKEN, v->all.broken);
-	set(l, RETURNED, v->stats.returned_units);
-	set(l, DEMOTED, v->stats.demoted_units);
-	set(l, HEALED, v->stats.healed_units);
-	set(l, CUTS, v->stats.map_cuts);
-}
-
-/* Backed and huge are those of the whole process, so that lines of any process can be compared. */
-static struct line line_of(const struct view *v)
-{
-	const struct mapping *m = &v->process;
-	struct line l = {{0}, {false}};
-
-	if (*v->release)
-		set_ours(&l, v);
-	set(&l, BACKED, m->anonymous);
-	set(&l, HUGE, m->anon_huge);
-	if (v->charged_known)
-		set(&l, CHARGED, v->charged);
-	if (m->anonymous)
-		set(&l, COVERAGE, m->anon_huge * 100 / m->anonymous);
-	return l;
+	return figure <= SAMPLE_HUGE ? BYTES_WIDTH : COUNT_WIDTH;
 }
 
 static void print_heads(void)
 {
-	for (int i = 0; i < COLUMNS; i++)
-		printf("%*s", i < COVERAGE ? 9 : 7, columns[i].head);
+	for (int i = 0; i < SAMPLE_FIGURES; i++)
+		printf("%*s", width_of(i), heads[i]);
 	putchar('\n');
 }
 
-static void print_cell(int i, const struct line *l)
+static void print_cell(int i, const struct sample *s)
 {
-	int width = i < COVERAGE ? 9 : 7;
-
-	if (!l->known[i])
-		printf("%*s", width, "-");
-	else if (columns[i].kind == AMOUNT)
-		printf("%*.1fM", width - 1, (double)l->value[i] / (1 << 20));
+	if (!s->known[i])
+		printf("%*s", width_of(i), "-");
+	else if (i <= SAMPLE_HUGE)
+		printf("%*.1fM", width_of(i) - 1, (double)s->value[i] / (1 << 20));
 	else
-		printf("%*lu", width, (unsigned long)l->value[i]);
+		printf("%*lu", width_of(i), (unsigned long)s->value[i]);
 }
 
-static void print_json(const struct line *l)
-{
-	static const char *const keys[COLUMNS] = {
-		"used",   "backed",         "charged",       "huge",         "coverage",
-		"broken", "returned_units", "demoted_units", "healed_units", "map_cuts"};
-
-	for (int i = 0; i < COLUMNS; i++) {
-		printf("%s\"%s\": ", i ? ", " : "{", keys[i]);
-		if (l->known[i])
-			printf("%lu", (unsigned long)l->value[i]);
-		else
-			fputs("null", stdout);
-	}
-	puts("}");
-}
-
-/* Counters become what was added since the line before; in a program that has begun anew by exec,
- * since then. */
-static struct line difference(const struct line *now, const struct line *before)
-{
-	struct line l = *now;
-
-	for (int i = 0; i < COLUMNS; i++)
-		if (columns[i].kind == ADDED && now->value[i] >= before->value[i])
-			l.value[i] -= before->value[i];
-	return l;
-}
-
-static bool print_line(const struct request *r, const struct line *l, uint64_t number)
+static bool print_line(const struct request *r, const struct sample *s, uint64_t number)
 {
 	enum { PAGE = 20 };
 
 	if (r->json) {
-		print_json(l);
+		putchar('{');
+		sample_print_json(stdout, s);
+		puts("}");
 	} else {
 		if (number % PAGE == 0)
 			print_heads();
-		for (int i = 0; i < COLUMNS; i++)
-			print_cell(i, l);
+		for (int i = 0; i < SAMPLE_FIGURES; i++)
+			print_cell(i, s);
 		putchar('\n');
 	}
 	return fflush(stdout) == 0; /* main() says it if not */
 }
 
-static void wait_for(uint64_t milliseconds)
-{
-	struct timespec t = {(time_t)(milliseconds / 1000), (long)(milliseconds % 1000) * 1000000};
-
-	while (nanosleep(&t, &t) != 0 && errno == EINTR)
-		;
-}
-
 static int show_lines(struct request *r, struct view *v)
 {
-	struct line before = {{0}, {false}}, now, added;
+	struct sample before = {{0}, {false}}, now, added;
 
 	for (uint64_t i = 0;;) {
-		now = line_of(v);
-		added = difference(&now, &before);
+		now = sample_of(v);
+		added = sample_since(&now, &before);
 		if (!print_line(r, &added, i) || ++i == r->count)
 			return 0;
 		before = now;
-		wait_for(r->interval);
+		process_wait(&r->process, r->interval);
 		if (view_take(v, &r->process))
 			return 1;
 	}

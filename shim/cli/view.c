@@ -13,6 +13,12 @@
 #include "kernel/scan.h"
 #include "report/live.h"
 
+/* One look, on its way. */
+struct look {
+	const char *what;                   /* is being read */
+	struct unsplit_stats_header header; /* of the library in the process */
+};
+
 /* ---- the library in the process ---- */
 
 static void note_library(const struct mapping *m, void *arg)
@@ -23,51 +29,52 @@ static void note_library(const struct mapping *m, void *arg)
 		*base = m->start;
 }
 
-static int complain_of_version(struct process *p, const char *release)
+/* The head has the same form in every version, so what may not be read can at least be named. */
+static int check_header(struct unsplit_stats_header *h)
 {
-	say("process %d (%s) runs unsplit %s, whose statistics this command (%s) cannot read; use "
-	    "the command that belongs to it",
-	    (int)p->pid, p->command, release, UNSPLIT_VERSION);
-	return 1;
+	h->head.release[sizeof(h->head.release) - 1] = '\0';
+	if (memcmp(h->head.magic, LIVE_MAGIC, sizeof(h->head.magic)) != 0) {
+		strcpy(h->head.release, "(unknown)");
+		return EPROTO;
+	}
+	return h->head.version == LIVE_VERSION && h->head.bytes == sizeof(*h) ? 0 : EPROTO;
 }
 
-/* The head has the same form in every version, so what may not be read can at least be named. */
-static int read_header(struct process *p, uint64_t address, struct unsplit_stats_header *h)
+static int read_header(const struct process *p, uint64_t address, struct unsplit_stats_header *h)
 {
 	int error = process_read(p, address, &h->head, sizeof(h->head));
 
+	if (!error)
+		error = check_header(h);
+	if (!error)
+		error = process_read(p, address, h, sizeof(*h));
 	if (error)
-		return process_complain(p, "the memory", error);
-	h->head.release[sizeof(h->head.release) - 1] = '\0';
-	if (memcmp(h->head.magic, LIVE_MAGIC, sizeof(h->head.magic)) != 0)
-		return complain_of_version(p, "of an unknown version");
-	if (h->head.version != LIVE_VERSION || h->head.bytes != sizeof(*h))
-		return complain_of_version(p, h->head.release);
-	error = process_read(p, address, h, sizeof(*h));
-	if (error)
-		return process_complain(p, "the memory", error);
-	h->head.release[sizeof(h->head.release) - 1] = '\0';
-	if (h->stat_count != LIVE_STATS || memcmp(h->names, live_names, sizeof(live_names)) != 0)
-		return complain_of_version(p, h->head.release);
-	return 0;
+		return error;
+	return h->stat_count == LIVE_STATS && memcmp(h->names, live_names, sizeof(live_names)) == 0
+	               ? 0
+	               : EPROTO;
 }
 
-/* 0; 1 after a line; -1 if the library is not in the process. */
-static int find_header(struct process *p, struct unsplit_stats_header *h)
+/* *base becomes 0 if the library is not in the process; h->head.release is set if the error is
+ * EPROTO: another version. */
+static int find_header(struct look *l, struct process *p, uint64_t *base,
+                       struct unsplit_stats_header *h)
 {
-	uint64_t base = 0, address;
-	int error = smaps_each(process_path(p, "maps"), note_library, &base);
+	uint64_t address;
+	int error;
 
-	if (error)
-		return process_complain(p, "the mappings", error);
-	if (!base)
-		return -1;
-	error = symbol_find(p, base, LIVE_SYMBOL, &address);
-	if (error == ENOENT)
-		return complain_of_version(p, "of before 0.1.0");
-	if (error)
-		return process_complain(p, "the memory", error);
-	return read_header(p, address, h);
+	*base = 0;
+	l->what = "the mappings";
+	error = smaps_each(process_path(p, "maps"), note_library, base);
+	if (error || !*base)
+		return error;
+	l->what = "the memory";
+	error = symbol_find(p, *base, LIVE_SYMBOL, &address);
+	if (error == ENOENT) {
+		strcpy(h->head.release, "before 0.1.0");
+		return EPROTO;
+	}
+	return error ? error : read_header(p, address, h);
 }
 
 /* ---- what lies where the header points ---- */
@@ -217,24 +224,54 @@ static void ask_cgroup(struct view *v, struct process *p)
 	cgroup_close(&g);
 }
 
-int view_take(struct view *v, struct process *p)
+/* 0 or an errno value. */
+static int look_once(struct look *l, struct view *v, struct process *p)
 {
-	struct unsplit_stats_header h;
-	int error, found;
+	uint64_t base;
+	int error = find_header(l, p, &base, &l->header);
 
 	*v = (struct view){.broken_known = true};
-	found = find_header(p, &h);
-	if (found > 0)
-		return found;
-	if (found == 0) {
-		memcpy(v->release, h.head.release, sizeof(v->release));
-		error = read_shim(v, p, &h);
-		if (error)
-			return process_complain(p, "the memory", error);
-	}
-	error = smaps_sum(process_path(p, "smaps_rollup"), &v->process);
 	if (error)
-		return process_complain(p, "smaps_rollup", error);
+		return error;
+	if (base) {
+		memcpy(v->release, l->header.head.release, sizeof(v->release));
+		error = read_shim(v, p, &l->header);
+	}
+	if (error)
+		return error;
 	ask_cgroup(v, p);
-	return 0;
+	l->what = "smaps_rollup";
+	return smaps_sum(process_path(p, "smaps_rollup"), &v->process);
+}
+
+/* A process that is just becoming another program, or whose libraries are just being mapped and
+ * relocated, shows things that are half there.  That takes less than a millisecond. */
+static bool is_passing(struct process *p, int error)
+{
+	return error && error != EACCES && error != EPERM && process_runs(p);
+}
+
+static int complain(struct process *p, const struct look *l, int error)
+{
+	if (error != EPROTO || !process_runs(p))
+		return process_complain(p, l->what, error);
+	say("process %d (%s) runs unsplit %s, whose statistics this command (%s) cannot read; use "
+	    "the command that belongs to it",
+	    (int)p->pid, p->command, l->header.head.release, UNSPLIT_VERSION);
+	return 1;
+}
+
+int view_take(struct view *v, struct process *p)
+{
+	enum { LOOKS = 10, BETWEEN = 2 /* ms */ };
+	struct look l;
+	int error;
+
+	for (int i = 0; i < LOOKS; i++) {
+		error = look_once(&l, v, p);
+		if (!is_passing(p, error))
+			break;
+		process_wait(p, BETWEEN);
+	}
+	return error ? complain(p, &l, error) : 0;
 }

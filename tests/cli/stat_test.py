@@ -4,7 +4,7 @@ import os
 import subprocess
 import unittest
 
-from see import MIB, NOBODY, Case, environment, kernel_thread, loads, rollup, setting
+from see import MIB, Case, environment, kernel_thread, loads, rollup, setting
 
 # Breaks a huge page in the middle of the last block.
 CUT = """
@@ -116,7 +116,7 @@ class Stat(Case):
         self.assertEqual(lines[0], lines[21])
         self.fits(outcome.out)
         # The program does nothing more, so nothing is added.
-        self.assertEqual(lines[2].split()[6:], ["0", "0", "0", "0"])
+        self.assertEqual(lines[2].split()[5:], ["0", "0", "0", "0"])
 
     def test_lines_of_json(self):
         pid = self.hold_preloaded().pid
@@ -193,7 +193,7 @@ class Stat(Case):
                          f'stat: "{word}" is no number of lines, which is from 1 on')
 
     def test_other_versions(self):
-        for kind, release in (("none", "of before 0.1.0"), ("magic", "of an unknown version"),
+        for kind, release in (("none", "before 0.1.0"), ("magic", "(unknown)"),
                               ("version", "0.0.7"), ("bytes", "0.0.7"), ("names", "0.0.7")):
             library = f"{setting('UNSPLIT_TEST_PROGRAMS')}/foreign/{kind}/libunsplit.so.0"
             pid = self.hold(mib=1, library=library).pid
