@@ -26,7 +26,7 @@ struct command {
 };
 
 extern const struct command run_command, doctor_command, stat_command, top_command, report_command,
-	record_command, plot_command;
+	record_command, plot_command, trace_command;
 
 /* Print the help of one subcommand; returns the exit status. */
 int print_usage(const struct command *c);

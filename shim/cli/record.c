@@ -188,12 +188,11 @@ const struct command record_command = {
 	.usage = "Usage: unsplit record -o FILE [-i MS] [--json] [--] COMMAND [ARGUMENT...]\n"
 		 "       unsplit record -o FILE [-i MS] [--json] -p PID\n"
 		 "\n"
-		 "Look at a process every MS milliseconds (100) until it ends, and write a line "
-                 "for\n"
-		 "each look into FILE: the time, and the figures of `unsplit stat PID INTERVAL`, "
-                 "in\n"
-		 "bytes and units; the counters count from the start of the program.  COMMAND is\n"
-		 "started as it is, so that any allocator can be recorded; for ours:\n"
+		 "Look at a process every MS milliseconds (100) until it ends, and write a line\n"
+		 "for each look into FILE: the time, and the figures of `unsplit stat PID\n"
+		 "INTERVAL`, in bytes and units; the counters count from the start of the\n"
+		 "program.  COMMAND is started as it is, so that any allocator can be recorded;\n"
+		 "for ours:\n"
 		 "\n"
 		 "  unsplit record -o run.csv -- unsplit run -- COMMAND\n"
 		 "  unsplit plot run.csv -o run.svg\n"
@@ -203,9 +202,8 @@ const struct command record_command = {
 		 "\n"
 		 "  --json   an object on each line instead of CSV\n"
 		 "\n"
-		 "The exit status is the command's (128 and more: it was ended by a signal), 127 "
-                 "if\n"
-		 "it is not found, 126 if it cannot be executed; 1 if something cannot be read or\n"
-		 "written; 2 on wrong usage.\n",
+		 "The exit status is the command's (128 and more: it was ended by a signal), 127\n"
+		 "if it is not found, 126 if it cannot be executed; 1 if something cannot be read\n"
+		 "or written; 2 on wrong usage.\n",
 	.main = record_main,
 };

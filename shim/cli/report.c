@@ -261,24 +261,22 @@ static int report_main(char **args)
 const struct command report_command = {
 	.name = "report",
 	.summary = "show exit reports as a table, or turn them into other formats",
-	.usage =
-		"Usage: unsplit report [OPTION...] FILE...\n"
-		"\n"
-		"Show what programs wrote at their end with the option report:FILE.json: the most\n"
-		"that their heaps held, what was asked for on huge pages and what was got at the\n"
-		"end, how many units were given back, split on purpose and made huge again, and\n"
-		"the call sites, if the reports have any.\n"
-		"\n"
-		"  --json         JSON, with all call sites\n"
-		"  --openmetrics  OpenMetrics text, for Prometheus or the node exporter\n"
-		"  --folded       the call sites' bytes as folded stacks, for flame graphs\n"
-		"  --symbols      name functions and lines; needs the files that ran, and for "
-		"lines\n"
-		"                 their debug information\n"
-		"  -n COUNT       show so many call sites in the table (10)\n"
-		"  -o FILE        write to FILE, which is replaced in one step\n"
-		"\n"
-		"A file that cannot be read is left out, and said.  The exit status is 0; 1 if\n"
-		"something could not be read or written; 2 on wrong usage.\n",
+	.usage = "Usage: unsplit report [OPTION...] FILE...\n"
+		 "\n"
+		 "Show what programs wrote at their end with the option report:FILE.json: the\n"
+		 "most that their heaps held, what was asked for on huge pages and what was got\n"
+		 "at the end, how many units were given back, split on purpose and made huge\n"
+		 "again, and the call sites, if the reports have any.\n"
+		 "\n"
+		 "  --json         JSON, with all call sites\n"
+		 "  --openmetrics  OpenMetrics text, for Prometheus or the node exporter\n"
+		 "  --folded       the call sites' bytes as folded stacks, for flame graphs\n"
+		 "  --symbols      name functions and lines; needs the files that ran, and for\n"
+		 "                 lines their debug information\n"
+		 "  -n COUNT       show so many call sites in the table (10)\n"
+		 "  -o FILE        write to FILE, which is replaced in one step\n"
+		 "\n"
+		 "A file that cannot be read is left out, and said.  The exit status is 0; 1 if\n"
+		 "something could not be read or written; 2 on wrong usage.\n",
 	.main = report_main,
 };

@@ -288,19 +288,18 @@ static int top_main(char **args)
 const struct command top_command = {
 	.name = "top",
 	.summary = "list all processes by what they have on huge pages",
-	.usage =
-		"Usage: unsplit top [--json] [--by huge|broken] [-n LINES]\n"
-		"\n"
-		"List the processes of the machine, with the library or without, by bytes on huge\n"
-		"pages or by broken units; 20 of them, or LINES.\n"
-		"\n"
-		"  HUGE     anonymous memory on huge pages\n"
-		"  ANON     anonymous memory; SHARE is the part of it that is huge\n"
-		"  SHMHUGE  shared memory on huge pages; processes that share it show it each\n"
-		"  BROKEN   units that could be huge, and are backed, but not by one huge page\n"
-		"  UNSPLIT  whether libunsplit is preloaded\n"
-		"\n"
-		"Processes that this user may not read are counted.  The exit status is 0; 1 if\n"
-		"/proc cannot be read; 2 on wrong usage.\n",
+	.usage = "Usage: unsplit top [--json] [--by huge|broken] [-n LINES]\n"
+		 "\n"
+		 "List the processes of the machine, with the library or without, by bytes on\n"
+		 "huge pages or by broken units; 20 of them, or LINES.\n"
+		 "\n"
+		 "  HUGE     anonymous memory on huge pages\n"
+		 "  ANON     anonymous memory; SHARE is the part of it that is huge\n"
+		 "  SHMHUGE  shared memory on huge pages; processes that share it show it each\n"
+		 "  BROKEN   units that could be huge, and are backed, but not by one huge page\n"
+		 "  UNSPLIT  whether libunsplit is preloaded\n"
+		 "\n"
+		 "Processes that this user may not read are counted.  The exit status is 0; 1 if\n"
+		 "/proc cannot be read; 2 on wrong usage.\n",
 	.main = top_main,
 };
