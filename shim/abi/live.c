@@ -7,11 +7,8 @@
 #include "heap/large.h"
 #include "heap/small.h"
 #include "pmd/demand.h"
-#include "report/stats.h"
 
 extern const struct unsplit_stats_header unsplit_stats_header;
-
-_Static_assert(sizeof(stats) == LIVE_STATS * sizeof(uint64_t), "the statistics are all words");
 
 EXPORT const struct unsplit_stats_header unsplit_stats_header = {
 	.head = {LIVE_MAGIC, LIVE_VERSION, sizeof(struct unsplit_stats_header), UNSPLIT_VERSION},

@@ -103,25 +103,17 @@ bool events_find(struct events *e)
 
 /* ---- opening ---- */
 
-/* The descriptor, or -1 with errno set. */
-static int open_event(const struct event *v, pid_t pid, int processor, bool sampled)
+/* The descriptor, or -1 with errno set.  `attr` says how it is sampled, if it is. */
+static int open_event(const struct event *v, pid_t pid, int processor, struct perf_event_attr attr)
 {
-	struct perf_event_attr attr = {
-		.type = PERF_TYPE_TRACEPOINT,
-		.size = sizeof(attr),
-		.config = v->id,
-		.disabled = 1,
-		.inherit = 1,
-		.enable_on_exec = 1,
-	};
 	int fd;
 
-	if (sampled) {
-		attr.sample_period = 1;
-		attr.sample_type = PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_TID;
-		attr.watermark = 1;
-		attr.wakeup_watermark = 65536;
-	}
+	attr.type = PERF_TYPE_TRACEPOINT;
+	attr.size = sizeof(attr);
+	attr.config = v->id;
+	attr.disabled = 1;
+	attr.inherit = 1;
+	attr.enable_on_exec = 1;
 	fd = (int)syscall(SYS_perf_event_open, &attr, pid, processor, -1, PERF_FLAG_FD_CLOEXEC);
 	if (fd >= 0 && ioctl(fd, PERF_EVENT_IOC_SET_FILTER, v->filter) != 0) {
 		close(fd);
@@ -130,17 +122,33 @@ static int open_event(const struct event *v, pid_t pid, int processor, bool samp
 	return fd;
 }
 
+static struct perf_event_attr sampled(bool stacks)
+{
+	struct perf_event_attr attr = {
+		.sample_period = 1,
+		.sample_type = PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_TID,
+		.watermark = 1,
+		.wakeup_watermark = 65536,
+	};
+
+	if (stacks)
+		stacks_ask(&attr);
+	return attr;
+}
+
 /* Both events of a processor write into one buffer, so that their order is kept. */
 static bool open_watch(struct events *e, pid_t pid, int processor)
 {
+	/* Some ten thousand small samples, or some hundred stacks. */
+	const size_t buffer = e->stacks ? 4 << 20 : 1 << 20;
 	struct watch *w = &e->watches[e->watch_count];
-	int huge = open_event(&e->event[EVENT_HUGE_LEFT], pid, processor, true);
+	int huge = open_event(&e->event[EVENT_HUGE_LEFT], pid, processor, sampled(e->stacks));
 	int pages;
 
 	if (huge < 0)
 		return errno == ENODEV; /* there are gaps in the numbers of processors */
-	pages = open_event(&e->event[EVENT_PAGES_LEFT], pid, processor, true);
-	if (pages < 0 || !ring_open(&w->ring, huge) ||
+	pages = open_event(&e->event[EVENT_PAGES_LEFT], pid, processor, sampled(false));
+	if (pages < 0 || !ring_open(&w->ring, huge, buffer) ||
 	    ioctl(pages, PERF_EVENT_IOC_SET_OUTPUT, huge) != 0 ||
 	    ioctl(pages, PERF_EVENT_IOC_ID, &w->pages_left) != 0)
 		return false;
@@ -187,7 +195,8 @@ bool events_open(struct events *e, pid_t pid)
 	for (int i = EVENT_COLLAPSED; i < EVENT_KINDS; i++) {
 		e->counter[i] = -1;
 		if (good && e->event[i].present) {
-			e->counter[i] = open_event(&e->event[i], pid, -1, false);
+			e->counter[i] =
+				open_event(&e->event[i], pid, -1, (struct perf_event_attr){0});
 			good = e->counter[i] >= 0;
 		}
 	}
@@ -198,7 +207,7 @@ bool events_open(struct events *e, pid_t pid)
 
 /* ---- following ---- */
 
-/* What the kernel writes for the sample_type asked for. */
+/* What the kernel writes first for the sample_type asked for. */
 struct sample_record {
 	struct perf_event_header header;
 	uint64_t id;
@@ -218,10 +227,13 @@ static void take_sample(struct events *e, struct watch *w, const struct sample_r
 		w->freed_by = s->tid;
 		return;
 	}
-	if (w->freed_by == s->tid)
+	if (w->freed_by == s->tid) {
 		e->counts.whole_frees++;
-	else
+	} else {
 		e->counts.splits++;
+		if (e->stacks)
+			stacks_take(e->stacks, &s->header);
+	}
 	w->freed_by = 0;
 }
 
@@ -238,6 +250,8 @@ static void take_record(const struct perf_event_header *record, void *arg)
 		take_sample(d->events, d->watch, (const struct sample_record *)record);
 	else if (record->type == PERF_RECORD_LOST && record->size >= sizeof(struct lost_record))
 		d->events->counts.lost += ((const struct lost_record *)record)->lost;
+	else if (d->events->stacks)
+		stacks_take(d->events->stacks, record);
 }
 
 static void drain(struct events *e)
@@ -247,6 +261,8 @@ static void drain(struct events *e)
 
 		ring_drain(&e->watches[i].ring, take_record, &d);
 	}
+	if (e->stacks)
+		stacks_work(e->stacks);
 }
 
 static bool has_ended(pid_t pid)

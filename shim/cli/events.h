@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "cli/ring.h"
+#include "cli/stacks.h"
 
 enum event_kind {
 	EVENT_PAGES_LEFT, /* as many pages as a unit has are not mapped any more */
@@ -50,6 +51,7 @@ struct events {
 	} * watches;
 	int watch_count;
 	struct event_counts counts;
+	struct stacks *stacks; /* of the splits; NULL: they are not wanted */
 };
 
 /* Find the tracepoints.  machine_init() must have been called.  False after a line on stderr. */

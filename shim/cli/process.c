@@ -81,7 +81,9 @@ static char state_of(struct process *p)
 	if (sysfs_read(process_path(p, "stat"), stat, sizeof(stat)) <= 0)
 		return 0;
 	end = strrchr(stat, ')');
-	return end && end[1] == ' ' ? end[2] : 0;
+	if (!end || end[1] != ' ')
+		return 0;
+	return end[2];
 }
 
 bool process_runs(struct process *p)

@@ -12,6 +12,7 @@
 #include "cli/output.h"
 #include "cli/report_file.h"
 #include "cli/sites.h"
+#include "cli/symbolize.h"
 #include "kernel/say.h"
 
 /* Of the keys of --json and their meaning. */
@@ -85,7 +86,7 @@ static void print_site(FILE *out, const struct site_row *row, bool symbols)
 	fprintf(out, "\n%.1f MiB in %lu requests (%s), site %s\n", (double)row->bytes / (1 << 20),
 	        (unsigned long)row->count, row->kind, row->site);
 	for (size_t i = 0; i < json_array_size(row->frames); i++)
-		fprintf(out, "    %.75s\n", site_frame(row, i, symbols));
+		fprintf(out, "    %.75s\n", frame_text(site_frame(row, i, false), symbols));
 }
 
 static void print_sites(FILE *out, const struct request *q, const struct sites *s)
@@ -199,7 +200,7 @@ static void read_files(struct reports *r, char **paths)
 
 	while (paths[count])
 		count++;
-	r->files = calloc(count, sizeof(*r->files));
+	r->files = calloc(count + 1, sizeof(*r->files));
 	if (!r->files)
 		die("out of memory");
 	r->complete = true;

@@ -7,14 +7,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* Pages of data, a power of two: some ten thousand small samples. */
-enum { DATA_PAGES = 256, RECORD_MAX = 65536 };
+enum { RECORD_MAX = 65536 };
 
-bool ring_open(struct ring *r, int fd)
+bool ring_open(struct ring *r, int fd, size_t bytes)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
-	*r = (struct ring){.fd = fd, .bytes = DATA_PAGES * page, .straight = malloc(RECORD_MAX)};
+	*r = (struct ring){.fd = fd, .bytes = bytes, .straight = malloc(RECORD_MAX)};
 	if (!r->straight) {
 		errno = ENOMEM;
 		return false;

@@ -16,8 +16,9 @@ struct ring {
 	char *straight; /* a record that lies across the end, put together */
 };
 
-/* The buffer of event `fd`.  False with errno set. */
-bool ring_open(struct ring *r, int fd);
+/* The buffer of event `fd`, of so many bytes (a power of two, and of pages).  False with errno set.
+ */
+bool ring_open(struct ring *r, int fd, size_t bytes);
 /* Call `take` for each record in it, and forget them. */
 void ring_drain(struct ring *r, void (*take)(const struct perf_event_header *record, void *arg),
                 void *arg);

@@ -87,3 +87,10 @@ const char *symbolize(const char *frame)
 		snprintf(result, sizeof(result), "%s (%s)", function, base_name(m->path));
 	return result;
 }
+
+const char *frame_text(const char *frame, bool symbols)
+{
+	const char *words = symbols ? symbolize(frame) : frame;
+
+	return *words == '/' ? base_name(words) : words;
+}

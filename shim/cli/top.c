@@ -273,7 +273,9 @@ static int top_main(char **args)
 	machine_init();
 	if (!add_all(&l))
 		return 1;
-	qsort(l.rows, l.count, sizeof(*l.rows), strcmp(r.by, "huge") == 0 ? by_huge : by_broken);
+	if (l.count)
+		qsort(l.rows, l.count, sizeof(*l.rows),
+		      strcmp(r.by, "huge") == 0 ? by_huge : by_broken);
 	rows = l.count < r.rows ? l.count : r.rows;
 	if (r.json)
 		error = print_json(&l, rows);

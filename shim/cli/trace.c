@@ -9,6 +9,8 @@
 #include "cli/events.h"
 #include "cli/flags.h"
 #include "cli/output.h"
+#include "cli/stacks.h"
+#include "cli/symbolize.h"
 #include "kernel/kernel.h"
 #include "kernel/say.h"
 #include "report/emitter.h"
@@ -18,7 +20,7 @@ enum { TRACE_VERSION = 1 };
 
 struct request {
 	const char *output; /* NULL: standard error, as standard output is the command's */
-	bool json;
+	bool json, stacks;
 	char **command;
 };
 
@@ -48,8 +50,34 @@ static void emit_events(struct emitter *e, const struct event_counts *c)
 	           "allocated of a huge page's size");
 }
 
-static void emit(const struct request *r, int fd, const struct event_counts *c, int status)
+/* Frames in the order of folded stacks would hide the innermost one: so it stays first. */
+static void emit_stacks(struct emitter *e, const struct stack_row *rows, size_t count)
 {
+	emitter_open_table(e, "stacks", "");
+	for (size_t i = 0; i < count; i++) {
+		emitter_open_row(e);
+		emitter_number(e, "splits", rows[i].count, "", "");
+		emitter_string(e, "frames", rows[i].frames, "");
+		emitter_close_row(e);
+	}
+	emitter_close_table(e);
+}
+
+static void print_stacks(int fd, const struct stack_row *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		char *rest = text("%s", rows[i].frames), *frame;
+
+		dprintf(fd, "\n%lu of the splits came from\n", (unsigned long)rows[i].count);
+		while ((frame = strsep(&rest, ";")))
+			dprintf(fd, "    %.75s\n", frame_text(frame, true));
+	}
+}
+
+static void emit(const struct request *r, int fd, struct events *v, int status)
+{
+	const struct stack_row *rows = NULL;
+	size_t count = v->stacks ? stacks_rows(v->stacks, &rows) : 0;
 	struct emitter e;
 	int error;
 
@@ -59,11 +87,15 @@ static void emit(const struct request *r, int fd, const struct event_counts *c, 
 	emitter_string(&e, "command", *r->command, "");
 	emitter_number(&e, "status", (uint64_t)status, "", "at its exit");
 	emitter_open_object(&e, "events", "Huge pages");
-	emit_events(&e, c);
+	emit_events(&e, events_counts(v));
 	emitter_close_object(&e);
+	if (r->json && v->stacks)
+		emit_stacks(&e, rows, count);
 	error = emitter_finish(&e);
 	if (error)
 		say("the counts cannot be written: %s", strerror(error));
+	if (!r->json)
+		print_stacks(fd, rows, count);
 }
 
 static int trace(const struct request *r, struct events *v)
@@ -82,7 +114,7 @@ static int trace(const struct request *r, struct events *v)
 	}
 	events_follow(v, child.pid);
 	status = child_end(&child);
-	emit(r, r->output ? fileno(o.file) : STDERR_FILENO, events_counts(v), status);
+	emit(r, r->output ? fileno(o.file) : STDERR_FILENO, v, status);
 	if (r->output && !output_close(&o, true) && !status)
 		return 1;
 	return status;
@@ -90,12 +122,20 @@ static int trace(const struct request *r, struct events *v)
 
 static bool parse(struct request *r, char **args)
 {
-	const struct flag flags[] = {{"--json", &r->json, NULL}, {"-o", NULL, &r->output}};
+	const struct flag flags[] = {{"--json", &r->json, NULL},
+	                             {"--stacks", &r->stacks, NULL},
+	                             {"-o", NULL, &r->output}};
 
 	r->command = take_flags("trace", args, flags, sizeof(flags) / sizeof(flags[0]), true);
-	if (r->command && !*r->command)
+	if (!r->command)
+		return false;
+	if (!*r->command)
 		say("trace needs a command; \"unsplit help trace\" tells more");
-	return r->command && *r->command;
+	if (r->stacks && !stacks_possible()) {
+		say("trace: option --stacks: stacks cannot be had on this kind of processor");
+		return false;
+	}
+	return *r->command != NULL;
 }
 
 static int trace_main(char **args)
@@ -106,13 +146,15 @@ static int trace_main(char **args)
 	if (!parse(&r, args))
 		return EXIT_USAGE;
 	machine_init();
+	if (r.stacks)
+		events.stacks = stacks_new();
 	return events_find(&events) ? trace(&r, &events) : 1;
 }
 
 const struct command trace_command = {
 	.name = "trace",
 	.summary = "count the splits and collapses of huge pages that a command causes",
-	.usage = "Usage: unsplit trace [--json] [-o FILE] [--] COMMAND [ARGUMENT...]\n"
+	.usage = "Usage: unsplit trace [--stacks] [--json] [-o FILE] [--] COMMAND [ARGUMENT...]\n"
 		 "\n"
 		 "Start COMMAND and count, by tracepoints, what the kernel does to the huge pages\n"
 		 "of it and of its children: not of the whole machine, as /proc/vmstat does.\n"
@@ -130,7 +172,9 @@ const struct command trace_command = {
 		 "               the program's\n"
 		 "  allocated    blocks of memory of a huge page's size\n"
 		 "\n"
-		 "  --json       JSON\n"
+		 "  --stacks     also show the call stacks that split, by function; for lines\n"
+		 "               debug information is needed\n"
+		 "  --json       JSON; frames of stacks as the file and the address in it\n"
 		 "  -o FILE      write to FILE and not to standard error\n"
 		 "\n"
 		 "The exit status is the command's (128 and more: it was ended by a signal), 127\n"

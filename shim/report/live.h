@@ -14,6 +14,8 @@
 
 #include <stdint.h>
 
+#include "report/stats.h"
+
 #define LIVE_SYMBOL "unsplit_stats_header"
 #define LIVE_MAGIC  "UNSPLIT"
 
@@ -38,11 +40,7 @@ static const char live_names[] =
 #include "report/stats.def"
 	;
 
-enum {
-	LIVE_STATS = 0
-#define STAT(name, unit, help) +1
-#include "report/stats.def"
-};
+enum { LIVE_STATS = sizeof(struct stats) / sizeof(uint64_t) };
 
 /* Where a zone says what it is, in bytes from its start: a pointer, a size_t, a bool. */
 struct live_zone {

@@ -149,7 +149,7 @@ class Report(Case):
         path = self.invented(sites=[site(f"s{i}", size=i * MIB) for i in range(1, 6)])
         out = self.report("-n", "2", path)
         self.assertIn("\nCall sites, 2 of 5, those with the most bytes first\n", out)
-        self.assertIn("\n5.0 MiB in 2 requests (malloc), site s5\n    /bin/a+0x10\n    /bin/b+0x20\n",
+        self.assertIn("\n5.0 MiB in 2 requests (malloc), site s5\n    a+0x10\n    b+0x20\n",
                       out)
         self.assertIn("site s4\n", out)
         self.assertNotIn("site s3\n", out)

@@ -96,6 +96,38 @@ class Counts(Case):
         self.assertEqual(trace["events"]["split"], 0)
         self.assertGreaterEqual(trace["events"]["freed_whole"], 24)
 
+    def stacks(self, *args):
+        """How many splits were where, and the text of the same."""
+        stacks = self.trace("--stacks", *args)[0]["stacks"]
+        text = self.unsplit("trace", "--stacks", *args, under=under(TRACEFS)).err
+        self.fits(text)
+        return stacks, text
+
+    def test_stacks(self):
+        stacks, text = self.stacks("--", *self.work(8, 0))
+        self.assertEqual([stack["splits"] for stack in stacks], [8])
+        frames = stacks[0]["frames"].split(";")
+        self.assertRegex(frames[0], r"/libc\.so\.6\+0x[0-9a-f]+$")
+        self.assertTrue(any("/_ctypes" in frame for frame in frames), frames)
+        # To the bottom of the stack.
+        self.assertIn("/python3", frames[-1])
+        self.assertRegex(text, r"\n8 of the splits came from\n    \w*mprotect \(")
+        self.assertRegex(text, r"\n    _start \(python3")
+
+    def test_stacks_behind_exec_and_in_children(self):
+        script = self.write("work.py", WORK.format(split=4, collapse=0))
+        command = ["sh", "-c", f"{setting('UNSPLIT_CLI')} run -- /usr/bin/python3 {script}; true"]
+        stacks, text = self.stacks(*command)
+        self.assertEqual([stack["splits"] for stack in stacks], [4])
+        self.assertIn("/libunsplit.so", stacks[0]["frames"])
+        self.assertIn("\n4 of the splits came from\n", text)
+
+    def test_no_stacks_without_splits_or_unasked(self):
+        stacks, text = self.stacks("--", *self.work(0, 0))
+        self.assertEqual(stacks, [])
+        self.assertNotIn("came from", text)
+        self.assertNotIn("stacks", self.trace("--", *self.work(8, 0))[0])
+
     def test_text_goes_to_standard_error(self):
         outcome = self.unsplit("trace", "echo", "x", under=under(TRACEFS))
         self.assertEqual((outcome.status, outcome.out), (0, "x\n"))
