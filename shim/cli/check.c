@@ -9,27 +9,28 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "cli/cgroup.h"
 #include "cli/cli.h"
 #include "kernel/sysfs.h"
 
 #define MIB (1ul << 20)
 
-static struct check silent(void)
+struct check found_nothing(void)
 {
 	return (struct check){CHECK_SILENT, "", NULL};
 }
 
-static struct check ok(const char *what)
+struct check found_ok(const char *what)
 {
 	return (struct check){CHECK_OK, what, NULL};
 }
 
-static struct check warn(const char *what, const char *remedy)
+struct check found_warning(const char *what, const char *remedy)
 {
 	return (struct check){CHECK_WARN, what, remedy};
 }
 
-static struct check bad(const char *what, const char *remedy)
+struct check found_bad(const char *what, const char *remedy)
 {
 	return (struct check){CHECK_BAD, what, remedy};
 }
@@ -45,7 +46,7 @@ const char *bytes_text(uint64_t bytes)
 	return text("%.4g %s", value, names[i]);
 }
 
-static const char *under(const struct host *h, const char *path)
+const char *host_path(const struct host *h, const char *path)
 {
 	return text("%s%s", h->root, path);
 }
@@ -54,22 +55,22 @@ void host_init(struct host *h, const char *root)
 {
 	h->root = root;
 	h->unit = 0;
-	sysfs_number(under(h, SYSFS_THP "hpage_pmd_size"), &h->unit);
+	sysfs_number(host_path(h, SYSFS_THP "hpage_pmd_size"), &h->unit);
 }
 
 struct check check_size(const struct host *h)
 {
 	if (!h->unit)
-		return bad("this kernel has no huge pages of the transparent kind",
-		           "boot a kernel that is built with CONFIG_TRANSPARENT_HUGEPAGE=y");
+		return found_bad("this kernel has no huge pages of the transparent kind",
+		                 "boot a kernel that is built with CONFIG_TRANSPARENT_HUGEPAGE=y");
 	if (h->unit > 32 * MIB)
-		return bad(
+		return found_bad(
 			text("a huge page has %s here, too much for a heap", bytes_text(h->unit)),
 			"boot a kernel with base pages of 4 KiB");
-	return ok(text("a huge page has %s here", bytes_text(h->unit)));
+	return found_ok(text("a huge page has %s here", bytes_text(h->unit)));
 }
 
-static const char *write_knob(const char *value, const char *knob)
+const char *write_knob(const char *value, const char *knob)
 {
 	return text("echo %s | sudo tee %s", value, knob);
 }
@@ -79,10 +80,10 @@ static const char *mode_knob(const struct host *h, char *mode, size_t size)
 {
 	const char *knob = text(SYSFS_THP "hugepages-%lukB/enabled", (unsigned long)h->unit / 1024);
 
-	if (sysfs_choice(under(h, knob), mode, size) && strcmp(mode, "inherit") != 0)
+	if (sysfs_choice(host_path(h, knob), mode, size) && strcmp(mode, "inherit") != 0)
 		return knob;
 	knob = SYSFS_THP "enabled";
-	return sysfs_choice(under(h, knob), mode, size) ? knob : NULL;
+	return sysfs_choice(host_path(h, knob), mode, size) ? knob : NULL;
 }
 
 struct check check_mode(const struct host *h)
@@ -91,13 +92,14 @@ struct check check_mode(const struct host *h)
 	const char *knob = mode_knob(h, mode, sizeof(mode));
 
 	if (!knob)
-		return bad(SYSFS_THP "enabled cannot be read", "mount sysfs on /sys");
+		return found_bad(SYSFS_THP "enabled cannot be read", "mount sysfs on /sys");
 	if (strcmp(mode, "never") == 0)
-		return bad(text("%s is \"never\": no program gets huge pages", knob),
-		           write_knob("madvise", knob));
+		return found_bad(text("%s is \"never\": no program gets huge pages", knob),
+		                 write_knob("madvise", knob));
 	if (strcmp(mode, "madvise") == 0)
-		return ok(text("%s is \"madvise\": who asks gets huge pages, and we ask", knob));
-	return ok(text("%s is \"%s\": every big mapping gets huge pages", knob, mode));
+		return found_ok(
+			text("%s is \"madvise\": who asks gets huge pages, and we ask", knob));
+	return found_ok(text("%s is \"%s\": every big mapping gets huge pages", knob, mode));
 }
 
 /* Does a page fault that finds no free huge page move memory to make one? */
@@ -105,7 +107,7 @@ static bool faults_compact(const struct host *h)
 {
 	char mode[32];
 
-	return !sysfs_choice(under(h, SYSFS_THP "defrag"), mode, sizeof(mode)) ||
+	return !sysfs_choice(host_path(h, SYSFS_THP "defrag"), mode, sizeof(mode)) ||
 	       (strcmp(mode, "never") != 0 && strcmp(mode, "defer") != 0);
 }
 
@@ -113,11 +115,12 @@ struct check check_defrag(const struct host *h)
 {
 	char mode[32];
 
-	if (!sysfs_choice(under(h, SYSFS_THP "defrag"), mode, sizeof(mode)))
-		return silent();
+	if (!sysfs_choice(host_path(h, SYSFS_THP "defrag"), mode, sizeof(mode)))
+		return found_nothing();
 	if (faults_compact(h))
-		return ok(text("defrag is \"%s\": a page fault makes room for a huge page", mode));
-	return warn(
+		return found_ok(
+			text("defrag is \"%s\": a page fault makes room for a huge page", mode));
+	return found_warning(
 		text("defrag is \"%s\": a page fault takes a huge page only if one is free", mode),
 		write_knob("madvise", SYSFS_THP "defrag"));
 }
@@ -148,7 +151,7 @@ static uint64_t free_units_of_line(char *line, unsigned wanted)
 /* False if there is no such file. */
 static bool free_units(const struct host *h, uint64_t *units)
 {
-	FILE *file = fopen(under(h, "/proc/buddyinfo"), "re");
+	FILE *file = fopen(host_path(h, "/proc/buddyinfo"), "re");
 	char *line = NULL;
 	size_t size = 0;
 
@@ -167,11 +170,11 @@ struct check check_free_blocks(const struct host *h)
 	uint64_t units;
 
 	if (!h->unit || !free_units(h, &units))
-		return silent();
+		return found_nothing();
 	if (units)
-		return ok(text("%lu huge pages (%s) could be had from free memory now",
-		               (unsigned long)units, bytes_text(units * h->unit)));
-	return warn(
+		return found_ok(text("%lu huge pages (%s) could be had from free memory now",
+		                     (unsigned long)units, bytes_text(units * h->unit)));
+	return found_warning(
 		faults_compact(h)
 			? "free memory is in pieces smaller than a huge page (/proc/buddyinfo)"
 			: "free memory is in pieces smaller than a huge page (/proc/buddyinfo), "
@@ -183,35 +186,37 @@ struct check check_overcommit(const struct host *h)
 {
 	uint64_t mode = 0, limit = 0, committed = 0, left;
 
-	if (!sysfs_number(under(h, "/proc/sys/vm/overcommit_memory"), &mode) || mode != 2)
-		return silent();
-	sysfs_field(under(h, "/proc/meminfo"), "CommitLimit", &limit);
-	sysfs_field(under(h, "/proc/meminfo"), "Committed_AS", &committed);
+	if (!sysfs_number(host_path(h, "/proc/sys/vm/overcommit_memory"), &mode) || mode != 2)
+		return found_nothing();
+	sysfs_field(host_path(h, "/proc/meminfo"), "CommitLimit", &limit);
+	sysfs_field(host_path(h, "/proc/meminfo"), "Committed_AS", &committed);
 	left = limit > committed ? (limit - committed) * 1024 : 0;
 	if (left < 16 * MIB)
-		return bad(text("overcommit_memory is 2, and only %s may still be promised",
-		                bytes_text(left)),
-		           "sudo sysctl vm.overcommit_memory=0");
-	return warn(text("overcommit_memory is 2: memory is counted when it is promised, and %s is "
-	                 "left",
-	                 bytes_text(left)),
-	            "sudo sysctl vm.overcommit_memory=0");
+		return found_bad(text("overcommit_memory is 2, and only %s may still be promised",
+		                      bytes_text(left)),
+		                 "sudo sysctl vm.overcommit_memory=0");
+	return found_warning(
+		text("overcommit_memory is 2: memory is counted when it is promised, and %s is "
+	             "left",
+	             bytes_text(left)),
+		"sudo sysctl vm.overcommit_memory=0");
 }
 
 struct check check_khugepaged(const struct host *h)
 {
 	uint64_t pages, sleep, holes, defrag = 1;
 
-	if (!sysfs_number(under(h, SYSFS_THP "khugepaged/pages_to_scan"), &pages) ||
-	    !sysfs_number(under(h, SYSFS_THP "khugepaged/scan_sleep_millisecs"), &sleep) ||
-	    !sysfs_number(under(h, SYSFS_THP "khugepaged/max_ptes_none"), &holes))
-		return silent();
-	sysfs_number(under(h, SYSFS_THP "khugepaged/defrag"), &defrag);
+	if (!sysfs_number(host_path(h, SYSFS_THP "khugepaged/pages_to_scan"), &pages) ||
+	    !sysfs_number(host_path(h, SYSFS_THP "khugepaged/scan_sleep_millisecs"), &sleep) ||
+	    !sysfs_number(host_path(h, SYSFS_THP "khugepaged/max_ptes_none"), &holes))
+		return found_nothing();
+	sysfs_number(host_path(h, SYSFS_THP "khugepaged/defrag"), &defrag);
 	if (!defrag)
-		return warn("khugepaged makes no room for huge pages: what starts on base pages "
-		            "may stay there",
-		            write_knob("1", SYSFS_THP "khugepaged/defrag"));
-	return ok(
+		return found_warning(
+			"khugepaged makes no room for huge pages: what starts on base pages "
+			"may stay there",
+			write_knob("1", SYSFS_THP "khugepaged/defrag"));
+	return found_ok(
 		text("khugepaged looks at %lu pages every %lu ms, and makes a unit huge that lacks "
 	             "at most %lu pages",
 	             (unsigned long)pages, (unsigned long)sleep, (unsigned long)holes));
@@ -234,15 +239,16 @@ struct check check_process_flag(const struct host *h)
 	int flag = prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0);
 
 	if (flag == DISABLED)
-		return bad("a parent has turned huge pages off for this process "
-		           "(PR_SET_THP_DISABLE), and children inherit that",
-		           text("start the program from elsewhere, or have the parent (%s) call "
-		                "prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0)",
-		                parent_name()));
+		return found_bad(
+			"a parent has turned huge pages off for this process "
+			"(PR_SET_THP_DISABLE), and children inherit that",
+			text("start the program from elsewhere, or have the parent (%s) call "
+		             "prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0)",
+		             parent_name()));
 	if (flag == EXCEPT_ADVISED)
-		return ok("a parent allows huge pages to who asks only, and we ask "
-		          "(PR_THP_DISABLE_EXCEPT_ADVISED)");
-	return ok("no parent has turned huge pages off for this process (prctl)");
+		return found_ok("a parent allows huge pages to who asks only, and we ask "
+		                "(PR_THP_DISABLE_EXCEPT_ADVISED)");
+	return found_ok("no parent has turned huge pages off for this process (prctl)");
 }
 
 struct check check_address_space(const struct host *h)
@@ -251,128 +257,49 @@ struct check check_address_space(const struct host *h)
 	uint64_t used = 0, left;
 
 	if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
-		return silent();
+		return found_nothing();
 	sysfs_field("/proc/self/status", "VmSize", &used);
 	used *= 1024;
 	left = limit.rlim_cur > used ? limit.rlim_cur - used : 0;
 	if (left < 64 * MIB)
-		return bad(text("RLIMIT_AS leaves %s of address space, too little for aligned "
-		                "memory",
-		                bytes_text(left)),
-		           "ulimit -v unlimited");
-	return warn(text("RLIMIT_AS limits the address space to %s; we reserve less then",
-	                 bytes_text(limit.rlim_cur)),
-	            "ulimit -v unlimited");
+		return found_bad(
+			text("RLIMIT_AS leaves %s of address space, too little for aligned "
+		             "memory",
+		             bytes_text(left)),
+			"ulimit -v unlimited");
+	return found_warning(text("RLIMIT_AS limits the address space to %s; we reserve less then",
+	                          bytes_text(limit.rlim_cur)),
+	                     "ulimit -v unlimited");
 }
 
-/* The two layouts of the memory cgroup's files. */
-struct cgroup_files {
-	const char *mount, *limit, *usage, *reclaimable;
-};
-
-static const struct cgroup_files cgroup_v1 = {
-	"/sys/fs/cgroup/memory",
-	"memory.limit_in_bytes",
-	"memory.usage_in_bytes",
-	"total_inactive_file",
-};
-static const struct cgroup_files cgroup_v2 = {
-	"/sys/fs/cgroup",
-	"memory.max",
-	"memory.current",
-	"inactive_file",
-};
-
-/* The tightest of the limits on the way from a group to the root. */
-struct tightest {
-	const char *file; /* NULL: there is none */
-	uint64_t limit, left;
-};
-
-/* What the limit in `directory` leaves; page cache that nobody uses gives way, so it counts as
- * left. */
-static void look_at_group(const struct host *h, const struct cgroup_files *f, const char *group,
-                          struct tightest *t)
+static struct cgroup_limit tightest_limit(const struct host *h)
 {
-	enum { UNLIMITED_SHIFT = 62 }; /* v1 writes "no limit" as nearly 2^63 */
-	const char *directory = text("%s%s", f->mount, group);
-	const char *file = text("%s/%s", directory, f->limit);
-	uint64_t limit, usage = 0, reclaimable = 0, left;
+	struct cgroup_limit t = {NULL, 0, 0};
+	struct cgroup g;
 
-	if (!sysfs_number(under(h, file), &limit) || limit >> UNLIMITED_SHIFT)
-		return;
-	sysfs_number(under(h, text("%s/%s", directory, f->usage)), &usage);
-	sysfs_field(under(h, text("%s/memory.stat", directory)), f->reclaimable, &reclaimable);
-	usage -= reclaimable < usage ? reclaimable : usage;
-	left = limit > usage ? limit - usage : 0;
-	if (!t->file || left < t->left)
-		*t = (struct tightest){file, limit, left};
-}
-
-static void walk_groups(const struct host *h, const struct cgroup_files *f, const char *group,
-                        struct tightest *t)
-{
-	char *path = text("%s", group);
-
-	path[strcspn(path, "\n")] = '\0';
-	for (;;) {
-		char *slash = strrchr(path, '/');
-
-		look_at_group(h, f, path, t);
-		if (!slash)
-			return;
-		*slash = '\0';
-	}
-}
-
-/* One line of /proc/self/cgroup, "NUMBER:CONTROLLERS:GROUP". */
-static void look_at_membership(const struct host *h, char *line, struct tightest *t)
-{
-	char *controllers = strchr(line, ':');
-	char *group = controllers ? strchr(controllers + 1, ':') : NULL;
-
-	if (!group)
-		return;
-	*group++ = '\0';
-	controllers++;
-	if (!*controllers)
-		walk_groups(h, &cgroup_v2, group, t);
-	else if (strstr(controllers, "memory")) /* it may be mounted together with others */
-		walk_groups(h, &cgroup_v1, group, t);
-}
-
-static struct tightest tightest_limit(const struct host *h)
-{
-	struct tightest t = {NULL, 0, 0};
-	FILE *file = fopen(under(h, "/proc/self/cgroup"), "re");
-	char *line = NULL;
-	size_t size = 0;
-
-	if (!file)
-		return t;
-	while (getline(&line, &size, file) > 0)
-		look_at_membership(h, line, &t);
-	free(line);
-	fclose(file);
+	if (cgroup_open(&g, h->root, host_path(h, "/proc/self/cgroup")))
+		t = cgroup_tightest(&g);
+	cgroup_close(&g);
 	return t;
 }
 
 struct check check_cgroup(const struct host *h)
 {
-	struct tightest t = tightest_limit(h);
+	struct cgroup_limit t = tightest_limit(h);
 	const char *remedy;
 
 	if (!t.file)
-		return ok("no memory cgroup limits this process");
+		return found_ok("no memory cgroup limits this process");
 	remedy = text("raise the limit in %s", t.file);
 	if (t.left < 2 * h->unit)
-		return bad(text("the memory cgroup has %s left of %s: no room for a huge page",
-		                bytes_text(t.left), bytes_text(t.limit)),
-		           remedy);
+		return found_bad(
+			text("the memory cgroup has %s left of %s: no room for a huge page",
+		             bytes_text(t.left), bytes_text(t.limit)),
+			remedy);
 	if (t.left < 64 * MIB)
-		return warn(text("the memory cgroup has only %s left of %s", bytes_text(t.left),
-		                 bytes_text(t.limit)),
-		            remedy);
-	return ok(text("the memory cgroup has %s left of %s", bytes_text(t.left),
-	               bytes_text(t.limit)));
+		return found_warning(text("the memory cgroup has only %s left of %s",
+		                          bytes_text(t.left), bytes_text(t.limit)),
+		                     remedy);
+	return found_ok(text("the memory cgroup has %s left of %s", bytes_text(t.left),
+	                     bytes_text(t.limit)));
 }

@@ -32,6 +32,16 @@ struct host {
 /* Read what the checks share. */
 void host_init(struct host *h, const char *root);
 
+/* For who writes a check. */
+struct check found_nothing(void);
+struct check found_ok(const char *what);
+struct check found_warning(const char *what, const char *remedy);
+struct check found_bad(const char *what, const char *remedy);
+/* The file that stands for this one. */
+const char *host_path(const struct host *h, const char *path);
+/* The command line that sets a knob. */
+const char *write_knob(const char *value, const char *knob);
+
 /* The kernel's settings, from files. */
 struct check check_size(const struct host *h);
 struct check check_mode(const struct host *h);
@@ -40,6 +50,15 @@ struct check check_defrag(const struct host *h);
 struct check check_cgroup(const struct host *h);
 struct check check_overcommit(const struct host *h);
 struct check check_khugepaged(const struct host *h);
+
+/* The same, for what concerns only some programs, or tells how things stand (knobs.c). */
+struct check check_khugepaged_limits(const struct host *h);
+struct check check_other_sizes(const struct host *h);
+struct check check_shared(const struct host *h);
+struct check check_zero_page(const struct host *h);
+struct check check_underused(const struct host *h);
+struct check check_block_types(const struct host *h);
+struct check check_pressure(const struct host *h);
 
 /* This process, as its children will inherit it. */
 struct check check_process_flag(const struct host *h);

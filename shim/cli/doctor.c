@@ -4,20 +4,34 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/check.h"
+#include "cli/flags.h"
 #include "cli/target.h"
 #include "kernel/say.h"
+#include "report/emitter.h"
+
+/* Of the keys of --json and their meaning. */
+enum { DOCTOR_VERSION = 1 };
 
 /* In the order of what decides most: the first thing that is wrong is the one to change. */
 static struct check (*const checks[])(const struct host *h) = {
-	check_size,   check_mode,          check_process_flag, check_free_blocks, check_defrag,
-	check_cgroup, check_address_space, check_overcommit,   check_khugepaged,
+	check_size,          check_mode,
+	check_process_flag,  check_free_blocks,
+	check_defrag,        check_cgroup,
+	check_address_space, check_overcommit,
+	check_khugepaged,    check_khugepaged_limits,
+	check_other_sizes,   check_shared,
+	check_zero_page,     check_underused,
+	check_block_types,   check_pressure,
 };
 
 /* What was found so far. */
 struct findings {
 	struct check first_bad, first_warning; /* CHECK_SILENT: none */
+	bool json;
+	struct emitter emitter; /* of the JSON */
 };
 
 static void print_check(const struct check *c)
@@ -30,11 +44,34 @@ static void print_check(const struct check *c)
 		printf("      change: %s\n", c->remedy);
 }
 
+static void emit_or_null(struct emitter *e, const char *key, const char *value)
+{
+	if (value)
+		emitter_string(e, key, value, "");
+	else
+		emitter_unknown(e, key, "");
+}
+
+static void emit_check(struct emitter *e, const struct check *c)
+{
+	static const char *const verdicts[] = {
+		[CHECK_OK] = "ok", [CHECK_WARN] = "warn", [CHECK_BAD] = "bad"};
+
+	emitter_open_row(e);
+	emitter_string(e, "verdict", verdicts[c->verdict], "");
+	emitter_string(e, "text", c->text, "");
+	emit_or_null(e, "change", c->remedy);
+	emitter_close_row(e);
+}
+
 static void take(struct findings *f, struct check c)
 {
 	if (c.verdict == CHECK_SILENT)
 		return;
-	print_check(&c);
+	if (f->json)
+		emit_check(&f->emitter, &c);
+	else
+		print_check(&c);
 	if (c.verdict == CHECK_BAD && f->first_bad.verdict == CHECK_SILENT)
 		f->first_bad = c;
 	if (c.verdict == CHECK_WARN && f->first_warning.verdict == CHECK_SILENT)
@@ -51,16 +88,54 @@ static const char *the_one_change(const struct findings *f)
 	return "allow madvise(MADV_HUGEPAGE) in the seccomp filter, which is all that is left";
 }
 
-static int conclude(const struct findings *f)
+static void start(struct findings *f)
+{
+	if (!f->json)
+		return;
+	emitter_start(&f->emitter, STDOUT_FILENO, EMITTER_JSON, "");
+	emitter_number(&f->emitter, "version", DOCTOR_VERSION, "", "");
+	emitter_open_table(&f->emitter, "checks", "");
+}
+
+static bool all_is_well(const struct findings *f)
+{
+	return f->first_bad.verdict == CHECK_SILENT;
+}
+
+static void print_conclusion(const struct findings *f)
 {
 	putchar('\n');
-	if (f->first_bad.verdict == CHECK_SILENT) {
+	if (all_is_well(f)) {
 		puts("Huge pages will be given.");
-		return 0;
+		return;
 	}
 	print_wrapped("", 0, text("Huge pages will NOT be given: %s.", f->first_bad.text));
 	printf("The one thing to change: %s\n", the_one_change(f));
-	return 1;
+}
+
+/* 0 or an errno value. */
+static int emit_conclusion(struct findings *f)
+{
+	struct emitter *e = &f->emitter;
+
+	emitter_close_table(e);
+	emitter_number(e, "given", all_is_well(f), "", "");
+	emit_or_null(e, "reason", all_is_well(f) ? NULL : f->first_bad.text);
+	emit_or_null(e, "change", all_is_well(f) ? NULL : the_one_change(f));
+	return emitter_finish(e);
+}
+
+static int conclude(struct findings *f)
+{
+	int error = 0;
+
+	if (f->json)
+		error = emit_conclusion(f);
+	else
+		print_conclusion(f);
+	if (error)
+		say("cannot write to standard output: %s", strerror(error));
+	return all_is_well(f) && !error ? 0 : 1;
 }
 
 static struct check check_target(const char *command, const char *path)
@@ -77,21 +152,17 @@ struct request {
 	const char *root;    /* NULL: this machine */
 	const char *command; /* NULL: none was named */
 	char path[PATH_MAX]; /* where it is */
+	bool json;
 };
 
 static bool parse(struct request *r, char **args)
 {
 	/* --root is for the tests: a tree that stands for /sys and /proc of another machine. */
-	if (*args && strcmp(*args, "--root") == 0 && args[1]) {
-		r->root = args[1];
-		args += 2;
-	}
-	if (*args && strcmp(*args, "--") == 0) {
-		args++;
-	} else if (*args && **args == '-') {
-		say("doctor has no option \"%s\"; \"unsplit help doctor\" tells more", *args);
+	const struct flag flags[] = {{"--root", NULL, &r->root}, {"--json", &r->json, NULL}};
+
+	args = take_flags("doctor", args, flags, sizeof(flags) / sizeof(flags[0]), true);
+	if (!args)
 		return false;
-	}
 	r->command = *args;
 	if (!r->command)
 		return true;
@@ -110,6 +181,8 @@ static int doctor_main(char **args)
 
 	if (!parse(&r, args))
 		return EXIT_USAGE;
+	f.json = r.json;
+	start(&f);
 	host_init(&h, r.root ? r.root : "");
 	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)
 		take(&f, checks[i](&h));
@@ -127,11 +200,13 @@ static int doctor_main(char **args)
 const struct command doctor_command = {
 	.name = "doctor",
 	.summary = "say whether this machine gives huge pages, and if not, why",
-	.usage = "Usage: unsplit doctor [-- COMMAND [ARGUMENT...]]\n"
+	.usage = "Usage: unsplit doctor [--json] [-- COMMAND [ARGUMENT...]]\n"
 		 "\n"
 		 "Look at the kernel's settings, at limits, and at what this process inherited;\n"
 		 "then ask for some memory and see whether it is on huge pages.  With COMMAND,\n"
 		 "also look whether a library can be preloaded into it (it is not started).\n"
+		 "\n"
+		 "  --json   JSON\n"
 		 "\n"
 		 "The exit status is 0 if huge pages will be given, 1 if not, 2 on wrong usage.\n",
 	.main = doctor_main,

@@ -87,7 +87,6 @@ static struct filler_policy usual_policy(void)
 {
 	struct filler_policy policy = {
 		.zone = {.name = "large", .pages = ZONE_WHEN_PROVEN},
-		.release = options.release,
 		.heal = true,
 	};
 
@@ -104,8 +103,7 @@ static struct filler_policy policy_of(const struct plan *plan)
 		policy.zone.pages = plan->pages == PAGES_BASE ? ZONE_BASE : ZONE_HUGE;
 	if (plan->pages == PAGES_BASE)
 		policy.zone.name = "large base";
-	if (plan->release)
-		policy.release = plan->release - RELEASE_AS_KEEP;
+	policy.release = plan->release;
 	policy.heal = plan->heal != SWITCH_OFF;
 	if (plan->node_mode)
 		policy.zone.placement = plan_placement(plan);

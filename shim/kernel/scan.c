@@ -129,6 +129,43 @@ int scan_range(const void *addr, size_t bytes, struct scan *result)
 	return error;
 }
 
+/* Regions come in the order of their addresses, and several may lie in one unit. */
+struct census {
+	struct scan *result;
+	size_t broken;
+	uint64_t next; /* the first unit that may still be counted */
+};
+
+static void count_broken(const struct page_region *region, void *arg)
+{
+	struct census *c = arg;
+	uint64_t first = region->start >> machine.unit_shift;
+	uint64_t end = ((region->end - 1) >> machine.unit_shift) + 1;
+
+	count_region(region, c->result);
+	if (region->categories & PAGE_IS_HUGE)
+		return;
+	if (first < c->next)
+		first = c->next;
+	if (end > first) {
+		c->broken += end - first;
+		c->next = end;
+	}
+}
+
+int scan_open(int fd, uintptr_t addr, size_t bytes, struct scan *result, size_t *broken)
+{
+	struct census c = {.result = result};
+	int saved = errno;
+	int error;
+
+	*result = (struct scan){0};
+	error = scan_pagemap(fd, (const void *)addr, bytes, PAGE_IS_PFNZERO, count_broken, &c);
+	*broken = c.broken;
+	errno = saved;
+	return error;
+}
+
 int scan_rollup(struct scan *result)
 {
 	uint64_t anonymous, huge;

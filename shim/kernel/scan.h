@@ -18,6 +18,10 @@ struct scan {
 /* Ask for [addr, addr+bytes) of this process: ioctl(PAGEMAP_SCAN) (kernel >= 6.7, K7), else
  * smaps_rollup.  Returns 0 or an errno value.  Allocates nothing, keeps errno, thread-safe. */
 int scan_range(const void *addr, size_t bytes, struct scan *result);
+/* The same of any process whose /proc/PID/pagemap is open as `fd`, by PAGEMAP_SCAN alone.  *broken
+ * becomes the number of units of the range that are backed, but not by one huge page; a unit of
+ * which the range holds only part counts too. */
+int scan_open(int fd, uintptr_t addr, size_t bytes, struct scan *result, size_t *broken);
 /* The fallback alone, so that tests reach it. */
 int scan_rollup(struct scan *result);
 

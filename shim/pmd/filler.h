@@ -77,7 +77,7 @@ struct pack {
 /* What a filler is for.  What is not `zone` decides nothing here: it is for release/. */
 struct filler_policy {
 	struct zone_policy zone;
-	unsigned release; /* as options.release */
+	unsigned release; /* enum plan_release */
 	bool heal;
 };
 

@@ -6,6 +6,7 @@
 #include "options.h"
 #include "release/release.h"
 #include "report/stats.h"
+#include "site/plan.h"
 
 /* A program that uses little may still hold this much slack. */
 #define BOUND_LEAST (32ul << 20)
@@ -132,7 +133,7 @@ static bool demote_one(size_t *given)
 
 bool bound_holds_for(const struct filler *f)
 {
-	return f->policy.release != RELEASE_KEEP;
+	return f->policy.release != RELEASE_AS_KEEP;
 }
 
 size_t bound_tighten(size_t units)
@@ -140,7 +141,7 @@ size_t bound_tighten(size_t units)
 	size_t given = 0, done = 0;
 
 	each_filler(f)
-		while (f->policy.release == RELEASE_TIGHT && done < units &&
+		while (f->policy.release == RELEASE_AS_TIGHT && done < units &&
 		       filler_worst_slack(f)) {
 			given += filler_demote(f, filler_worst_slack(f));
 			done++;

@@ -11,6 +11,7 @@
 #include "release/keeper.h"
 #include "release/retain.h"
 #include "report/stats.h"
+#include "site/plan.h"
 
 #define MS 1000000ull
 
@@ -114,7 +115,7 @@ static size_t tighten(size_t units)
 	if (options.release == RELEASE_TIGHT)
 		return 0;
 	each_filler(f)
-		if (f->policy.release == RELEASE_TIGHT && done < units)
+		if (f->policy.release == RELEASE_AS_TIGHT && done < units)
 			done += filler_return(f, units - done);
 	return done + bound_tighten(units - done);
 }

@@ -174,6 +174,130 @@ TEST_F(Doctor, Khugepaged)
 	expect_given("may stay there change: " + tee("1", thp + "khugepaged/defrag"));
 }
 
+TEST_F(Doctor, KhugepagedLimits)
+{
+	tree.write(thp + "khugepaged/max_ptes_shared", "256\n");
+	tree.write(thp + "khugepaged/max_ptes_swap", "64\n");
+	tree.write(thp + "khugepaged/alloc_sleep_millisecs", "60000\n");
+	expect_given("ok khugepaged leaves a unit alone if a fork shares more than 256 of its "
+	             "pages, or more than 64 are swapped out, and waits 60000 ms after a failure");
+}
+
+TEST_F(Doctor, OtherSizes)
+{
+	tree.write(thp + "hugepages-2048kB/enabled", "always [inherit] madvise never\n");
+	tree.write(thp + "hugepages-64kB/enabled", "always inherit madvise [never]\n");
+	tree.write(thp + "hugepages-1024kB/enabled", "always inherit madvise [never]\n");
+	expect_given("ok no other sizes of huge pages (mTHP) are given");
+	tree.write(thp + "hugepages-1024kB/enabled", "always [inherit] madvise never\n");
+	tree.write(thp + "hugepages-64kB/enabled", "[always] inherit madvise never\n");
+	expect_given("ok other sizes of huge pages (mTHP) are given too: 64 kB (always), 1024 kB "
+	             "(inherit); where a page fault finds no huge page it may get one of these");
+}
+
+TEST_F(Doctor, SharedMemory)
+{
+	const char *others = "always within_size advise never deny force ";
+	auto with = [&](const std::string &mode) { return others + ("[" + mode + "]\n"); };
+
+	for (const auto &[mode, meaning] : std::map<std::string, std::string>{
+		     {"never", "shared mappings stay on base pages; the heap is private"},
+		     {"deny", "shared mappings stay on base pages; the heap is private"},
+		     {"advise", "shared mappings are huge where they are advised, and we advise"},
+		     {"within_size", "shared mappings are huge as far as they are filled"},
+		     {"always", "all shared mappings may be huge"},
+		     {"force", "all shared mappings may be huge"}}) {
+		tree.write(thp + "shmem_enabled", with(mode));
+		expect_given("ok shmem_enabled is \"" + mode + "\": " + meaning);
+	}
+	// The knob of the size decides, unless it inherits.
+	tree.write(thp + "shmem_enabled", with("force"));
+	tree.write(thp + "hugepages-2048kB/shmem_enabled", with("advise"));
+	expect_given("ok shmem_enabled is \"advise\"");
+	tree.write(thp + "hugepages-2048kB/shmem_enabled", with("inherit"));
+	expect_given("ok shmem_enabled is \"force\"");
+}
+
+TEST_F(Doctor, ZeroPage)
+{
+	tree.write(thp + "use_zero_page", "1\n");
+	expect_given("ok use_zero_page is 1: memory that is only read takes no huge page yet");
+	tree.write(thp + "use_zero_page", "0\n");
+	expect_given("warn use_zero_page is 0: memory that is only read takes a whole huge page "
+	             "change: " +
+	             tee("1", thp + "use_zero_page"));
+}
+
+TEST_F(Doctor, UnderusedPages)
+{
+	tree.write(thp + "shrink_underused", "1\n");
+	expect_given("ok shrink_underused is 1, but does nothing while khugepaged/max_ptes_none is "
+	             "511");
+	tree.write(thp + "khugepaged/max_ptes_none", "100\n");
+	expect_given("ok shrink_underused is 1: under pressure the kernel splits huge pages with "
+	             "more than 100 pages of zeros");
+	tree.write(thp + "shrink_underused", "0\n");
+	expect_given("ok shrink_underused is 0: the kernel never splits huge pages that hold "
+	             "mostly zeros");
+}
+
+TEST_F(Doctor, BlockTypes)
+{
+	auto types = [](const std::string &counts) {
+		return "Page block order: 9\nPages per block:  512\n\n"
+		       "Free pages count per migrate type at order       0      1\n"
+		       "Node    0, zone   Normal, type    Unmovable    526    >99\n\n"
+		       "Number of blocks type     Unmovable      Movable  Reclaimable\n"
+		       "Node 0, zone      DMA            2            6            0\n"
+		       "Node 0, zone   Normal " +
+		       counts + "\n";
+	};
+
+	tree.write("proc/pagetypeinfo", types("10 80 2"));
+	expect_given("ok 86 % of the memory's blocks hold what can be moved");
+	tree.write("proc/pagetypeinfo", types("50 24 18"));
+	expect_given("warn only 30 % of the memory's blocks hold what can be moved: elsewhere no "
+	             "room for huge pages can be made (pagetypeinfo) change: drop caches");
+	tree.write("proc/pagetypeinfo", "");
+	EXPECT_EQ(doctor().out.find("pagetypeinfo"), std::string::npos);
+}
+
+TEST_F(Doctor, Pressure)
+{
+	const std::string rest = " avg60=9.00 avg300=9.00 total=7\nfull avg10=9.00\n";
+
+	expect_given("ok no /proc/pressure/memory");
+	tree.write("proc/pressure/memory", "some avg10=4.99" + rest);
+	expect_given("ok memory is not short: tasks waited for it 4.99 % of the last 10 s");
+	tree.write("proc/pressure/memory", "some avg10=5.01" + rest);
+	expect_given("warn memory is short: tasks waited for it 5.01 % of the last 10 s "
+	             "(/proc/pressure/memory); we give back at once then change: ");
+}
+
+TEST_F(Doctor, Json)
+{
+	Outcome o = unsplit({"doctor", "--root", tree.path(), "--json"});
+
+	EXPECT_EQ(o.status, 0);
+	EXPECT_EQ(flat(o.out).find("{ \"version\": 1, \"checks\": [ { \"verdict\": \"ok\", "
+	                           "\"text\": \"a huge page has 2 MiB here\", \"change\": null },"),
+	          0u)
+		<< o.out;
+	EXPECT_NE(flat(o.out).find("], \"given\": 1, \"reason\": null, \"change\": null }"),
+	          std::string::npos)
+		<< o.out;
+	EXPECT_EQ(o.out.find("Huge pages will"), std::string::npos);
+	tree.write(thp + "enabled", "always madvise [never]\n");
+	o = unsplit({"doctor", "--json", "--root", tree.path()});
+	EXPECT_EQ(o.status, 1);
+	EXPECT_NE(flat(o.out).find("\"given\": 0, \"reason\": \"/" + thp +
+	                           "enabled is \\\"never\\\": no program gets huge pages\", "
+	                           "\"change\": \"" +
+	                           tee("madvise", thp + "enabled") + "\" }"),
+	          std::string::npos)
+		<< o.out;
+}
+
 TEST_F(Doctor, Overcommit)
 {
 	tree.write("proc/sys/vm/overcommit_memory", "2\n");

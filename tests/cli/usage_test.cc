@@ -38,8 +38,9 @@ TEST(Usage, ListsItsSubcommands)
 		Outcome o = unsplit(args);
 
 		EXPECT_EQ(o.status, 0);
-		for (const char *name :
-		     {"\n  run ", "\n  check ", "\n  doctor ", "\n  options ", "\n  help "})
+		for (const char *name : {"\n  run ", "\n  check ", "\n  doctor ", "\n  stat ",
+		                         "\n  top ", "\n  report ", "\n  record ", "\n  plot ",
+		                         "\n  trace ", "\n  options ", "\n  help "})
 			EXPECT_NE(o.out.find(name), std::string::npos) << name;
 		EXPECT_EQ(o.err, "");
 	}
@@ -47,7 +48,8 @@ TEST(Usage, ListsItsSubcommands)
 
 TEST(Usage, ExplainsEachSubcommand)
 {
-	for (const char *name : {"run", "check", "doctor", "options", "help"}) {
+	for (const char *name : {"run", "check", "doctor", "stat", "top", "report", "record",
+	                         "plot", "trace", "options", "help"}) {
 		Outcome o = unsplit({"help", name});
 
 		EXPECT_EQ(o.status, 0);
@@ -97,7 +99,9 @@ TEST(Usage, FitsIntoEightyColumns)
 {
 	for (const Words &args :
 	     {Words{"--help"}, Words{"options"}, Words{"help", "run"}, Words{"help", "doctor"},
-	      Words{"help", "options"}, Words{"help", "check"}}) {
+	      Words{"help", "options"}, Words{"help", "check"}, Words{"help", "stat"},
+	      Words{"help", "top"}, Words{"help", "report"}, Words{"help", "record"},
+	      Words{"help", "plot"}, Words{"help", "trace"}}) {
 		std::istringstream lines(unsplit(args).out);
 
 		for (std::string line; std::getline(lines, line);)

@@ -5,8 +5,8 @@
  *
  *	--preload LIBRARY	LD_PRELOAD of the command
  *	--as BYTES		RLIMIT_AS
- *	--refuse CALL		the system call fails as under a seccomp filter: madvise, membarrier
- *				and prctl with EPERM, pagemap-scan (an ioctl) with ENOTTY
+ *	--refuse CALL		the system call fails as under a seccomp filter: madvise, membarrier,
+ *				prctl and perf_event_open with EPERM, pagemap-scan (an ioctl) with ENOTTY
  *	--no-thp		PR_SET_THP_DISABLE, as a careless parent leaves it
  *	--secure		real and effective user differ, so that AT_SECURE is set; needs root
  *
@@ -42,6 +42,7 @@ static const struct refusal refusals[] = {
 	{"madvise", SYS_madvise, 0, EPERM},
 	{"membarrier", SYS_membarrier, 0, EPERM},
 	{"prctl", SYS_prctl, 0, EPERM},
+	{"perf_event_open", SYS_perf_event_open, 0, EPERM},
 	{"pagemap-scan", SYS_ioctl, PAGEMAP_SCAN_IOCTL, ENOTTY},
 };
 

@@ -31,6 +31,7 @@ extern "C" {
 #include "kernel/kernel.h"
 #include "options.h"
 #include "pmd/filler.h"
+#include "site/plan.h"
 }
 
 namespace fake
@@ -68,7 +69,7 @@ enum Advice : uint8_t { NONE, HUGE_PAGES, BASE_PAGES };
 
 // What zones and fillers of tests are for.
 constexpr zone_policy ANY_ZONE = {"test", zone_policy::ZONE_WHEN_PROVEN, {}};
-constexpr filler_policy ANY_FILLER = {ANY_ZONE, RELEASE_BALANCED, true};
+constexpr filler_policy ANY_FILLER = {ANY_ZONE, RELEASE_DEFAULT, true};
 
 class Kernel
 {

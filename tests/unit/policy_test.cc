@@ -113,7 +113,7 @@ class Fillers : public testing::Test
 TEST_F(Fillers, HugeZonesDoNotWaitForTheProof)
 {
 	struct filler *usual = open(fake::ANY_FILLER);
-	struct filler *huge = open(with(zone_policy::ZONE_HUGE, RELEASE_BALANCED, true));
+	struct filler *huge = open(with(zone_policy::ZONE_HUGE, RELEASE_DEFAULT, true));
 
 	EXPECT_FALSE(fake.huge(take(usual, UNIT_PAGES, UNIT_PAGES)));
 	EXPECT_TRUE(fake.huge(take(huge, UNIT_PAGES, UNIT_PAGES)));
@@ -121,10 +121,10 @@ TEST_F(Fillers, HugeZonesDoNotWaitForTheProof)
 
 TEST_F(Fillers, BaseZonesStayOnBasePages)
 {
-	struct filler *base = open(with(zone_policy::ZONE_BASE, RELEASE_BALANCED, true));
+	struct filler *base = open(with(zone_policy::ZONE_BASE, RELEASE_DEFAULT, true));
 
 	zones_prove();
-	struct filler *later = open(with(zone_policy::ZONE_BASE, RELEASE_BALANCED, true));
+	struct filler *later = open(with(zone_policy::ZONE_BASE, RELEASE_DEFAULT, true));
 	char *first = take(base, UNIT_PAGES, UNIT_PAGES),
 	     *second = take(later, UNIT_PAGES, UNIT_PAGES);
 	release_note_fork();
@@ -137,7 +137,7 @@ TEST_F(Fillers, BaseZonesStayOnBasePages)
 
 TEST_F(Fillers, SlackOnBasePagesGoesWithoutASplit)
 {
-	struct filler *base = open(with(zone_policy::ZONE_BASE, RELEASE_BALANCED, true));
+	struct filler *base = open(with(zone_policy::ZONE_BASE, RELEASE_DEFAULT, true));
 
 	zones_prove();
 	leave_slack(base, 60);
@@ -153,7 +153,7 @@ TEST_F(Fillers, WhatARuleKeepsIsKept)
 {
 	zones_prove();
 	struct filler *usual = open(fake::ANY_FILLER);
-	struct filler *keep = open(with(zone_policy::ZONE_WHEN_PROVEN, RELEASE_KEEP, true));
+	struct filler *keep = open(with(zone_policy::ZONE_WHEN_PROVEN, RELEASE_AS_KEEP, true));
 	leave_slack(usual, 60);
 	leave_slack(keep, 60);
 
@@ -166,7 +166,7 @@ TEST_F(Fillers, WhatARuleWantsTightGoesAtOnce)
 {
 	zones_prove();
 	struct filler *usual = open(fake::ANY_FILLER);
-	struct filler *tight = open(with(zone_policy::ZONE_WHEN_PROVEN, RELEASE_TIGHT, true));
+	struct filler *tight = open(with(zone_policy::ZONE_WHEN_PROVEN, RELEASE_AS_TIGHT, true));
 	leave_slack(usual, 10);
 	leave_slack(tight, 10);
 	drop(tight, take(tight, 5 * UNIT_PAGES, UNIT_PAGES));
@@ -181,7 +181,7 @@ TEST_F(Fillers, WhatIsNotToBeHealedStaysBroken)
 {
 	zones_prove();
 	struct filler *usual = open(fake::ANY_FILLER);
-	struct filler *never = open(with(zone_policy::ZONE_WHEN_PROVEN, RELEASE_BALANCED, false));
+	struct filler *never = open(with(zone_policy::ZONE_WHEN_PROVEN, RELEASE_DEFAULT, false));
 	char *healed = take(usual, UNIT_PAGES, UNIT_PAGES),
 	     *left = take(never, UNIT_PAGES, UNIT_PAGES);
 

@@ -1,5 +1,6 @@
 // What scan_range() says of memory whose state we know, on the running kernel.
 extern "C" {
+#include "kernel/kernel.h"
 #include "kernel/scan.h"
 }
 
@@ -116,6 +117,34 @@ TEST(Scan, DoesNotCountTheZeroPages)
 		close(fd);
 		expect_scan(scan_of(area), 0, 0);
 	}
+}
+
+// Every unit counts once, in however many pieces it is backed; whole ones do not count.
+TEST(ScanOpen, CountsBrokenUnits)
+{
+	Area area(5 * unit_size(), PROT_READ | PROT_WRITE);
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	struct scan scan;
+	size_t broken = 9;
+
+	machine_init();
+	area.advise(MADV_NOHUGEPAGE);
+	for (size_t at : {size_t{0}, size_t{7}, 2 * unit_size() / page_size() - 1})
+		area.addr()[at * page_size()] = 1; // two pages of unit 0, one of unit 1
+	ASSERT_EQ(madvise(area.addr() + 3 * unit_size(), unit_size(), MADV_HUGEPAGE), 0);
+	area.addr()[3 * unit_size()] = 1;
+	int error = scan_open(fd, reinterpret_cast<uintptr_t>(area.addr()), area.bytes(), &scan,
+	                      &broken);
+	close(fd);
+	if (!kernel_has_pagemap_scan()) {
+		EXPECT_NE(error, 0);
+		return;
+	}
+	EXPECT_EQ(error, 0);
+	bool huge = huge_when_advised();
+	EXPECT_EQ(broken, huge ? 2u : 3u);
+	EXPECT_EQ(scan.huge, huge ? unit_size() : 0);
+	EXPECT_EQ(scan.resident, 3 * page_size() + (huge ? unit_size() : page_size()));
 }
 
 TEST(Scan, ReservedMemoryIsNothing)

@@ -1,0 +1,27 @@
+/* live.c: the header by which `unsplit stat` finds our statistics from outside. */
+#include "report/live.h"
+
+#include <stddef.h>
+
+#include "abi/export.h"
+#include "heap/large.h"
+#include "heap/small.h"
+#include "pmd/demand.h"
+
+extern const struct unsplit_stats_header unsplit_stats_header;
+
+EXPORT const struct unsplit_stats_header unsplit_stats_header = {
+	.head = {LIVE_MAGIC, LIVE_VERSION, sizeof(struct unsplit_stats_header), UNSPLIT_VERSION},
+	.stat_count = LIVE_STATS,
+	.zone = {offsetof(struct zone, data.base), offsetof(struct zone, data.ready),
+                 offsetof(struct zone, huge)},
+	.stats = &stats,
+	.small_zones = {&small_ledgers[0].zone, sizeof(struct ledger), SMALL_ZONES},
+	.large_zones = {&large.zones[0].zone, sizeof(struct filler_zone), FILLER_ZONES},
+	.small_kept = {&small_ledgers[0].kept, sizeof(struct ledger), SMALL_ZONES},
+	.large_kept = {&large.kept.units, sizeof(size_t), 1},
+	.units_used = &demand.units,
+	.names =
+#define STAT(name, unit, help) #name " "
+#include "report/stats.def"
+};

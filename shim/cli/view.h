@@ -1,0 +1,42 @@
+/*
+ * view.h: what there is to see of a process from outside: our statistics out of its memory, if the
+ * library is in it, and the truth from the kernel beside them.
+ */
+#ifndef UNSPLIT_CLI_VIEW_H
+#define UNSPLIT_CLI_VIEW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cli/process.h"
+#include "cli/smaps.h"
+#include "report/stats.h"
+
+enum { VIEW_SMALL, VIEW_LARGE, VIEW_ZONES };
+
+/* All zones of one kind together, in bytes. */
+struct view_zone {
+	const char *name;
+	uint64_t used;
+	uint64_t resident, huge;
+	uint64_t broken; /* units that are backed, but not by one huge page */
+};
+
+struct view {
+	/* The library's version; "" if it is not in the process, and then stats and zones are 0. */
+	char release[16];
+	struct stats stats;
+	struct view_zone zones[VIEW_ZONES];
+	struct view_zone all; /* of them together */
+	bool broken_known;    /* the kernel has PAGEMAP_SCAN (>= 6.7) */
+
+	struct mapping process; /* all of its mappings together */
+	uint64_t charged;       /* to its memory cgroup, by all processes in that */
+	bool charged_known;
+};
+
+/* Look.  machine_init() must have been called.  0, or 1 after a line on stderr. */
+int view_take(struct view *v, struct process *p);
+
+#endif
