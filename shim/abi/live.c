@@ -16,10 +16,11 @@ EXPORT const struct unsplit_stats_header unsplit_stats_header = {
 	.zone = {offsetof(struct zone, data.base), offsetof(struct zone, data.ready),
                  offsetof(struct zone, huge)},
 	.stats = &stats,
-	.small_zones = {&small_ledgers[0].zone, sizeof(struct ledger), SMALL_ZONES},
-	.large_zones = {&large.zones[0].zone, sizeof(struct filler_zone), FILLER_ZONES},
-	.small_kept = {&small_ledgers[0].kept, sizeof(struct ledger), SMALL_ZONES},
-	.large_kept = {&large.kept.units, sizeof(size_t), 1},
+	.small_zones = {&small_ledgers[0].zone, sizeof(struct ledger), SMALL_ZONES, 0, 1},
+	.large_zones = {&large_fillers[0].zones[0].zone, sizeof(struct filler_zone), FILLER_ZONES,
+                        sizeof(struct filler), LARGE_FILLERS},
+	.small_kept = {&small_ledgers[0].kept, sizeof(struct ledger), SMALL_ZONES, 0, 1},
+	.large_kept = {&large_fillers[0].kept.units, sizeof(struct filler), LARGE_FILLERS, 0, 1},
 	.units_used = &demand.units,
 	.names =
 #define STAT(name, unit, help) #name " "

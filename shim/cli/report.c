@@ -163,7 +163,7 @@ static void print(FILE *out, const struct request *q, const struct reports *r)
 	if (q->openmetrics) {
 		openmetrics_write(out, r->files, r->count);
 	} else if (q->folded) {
-		sites_fold(out, &r->sites, q->symbols);
+		site_list_fold(out, &r->sites, q->symbols);
 	} else if (q->json) {
 		print_json(out, q, r);
 	} else {
@@ -187,7 +187,7 @@ static bool take_file(struct reports *r, const char *path)
 	if (!report_file_read(f, path))
 		return false;
 	/* If it is left out after all it stays open: rows of sites may point into it. */
-	if (!sites_add(&r->sites, f))
+	if (!site_list_add(&r->sites, f))
 		return false;
 	r->count++;
 	return true;
@@ -207,7 +207,7 @@ static void read_files(struct reports *r, char **paths)
 	for (size_t i = 0; i < count; i++)
 		if (!is_named_before(paths, i))
 			r->complete &= take_file(r, paths[i]);
-	sites_sort(&r->sites);
+	site_list_sort(&r->sites);
 }
 
 static bool parse(struct request *q, char **args)

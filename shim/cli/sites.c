@@ -22,15 +22,19 @@ static bool number_of(const json_t *object, const char *key, uint64_t *value)
 	return true;
 }
 
-static bool are_strings(const json_t *array)
+/* The reports give frames as one text with blanks between.  NULL if it is none. */
+static json_t *split_frames(const json_t *text)
 {
-	size_t i;
-	json_t *element;
+	const char *rest = json_string_value(text);
+	json_t *array = rest ? json_array() : NULL;
 
-	if (!json_is_array(array))
-		return false;
-	json_array_foreach(array, i, element) if (!json_is_string(element)) return false;
-	return true;
+	while (array && *rest) {
+		size_t length = strcspn(rest, " ");
+
+		json_array_append_new(array, json_stringn(rest, length));
+		rest += length + strspn(rest + length, " ");
+	}
+	return array;
 }
 
 static bool read_row(struct site_row *row, const json_t *object)
@@ -38,12 +42,12 @@ static bool read_row(struct site_row *row, const json_t *object)
 	*row = (struct site_row){
 		.site = string_of(object, "site"),
 		.kind = string_of(object, "kind"),
-		.frames = json_object_get(object, "frames"),
+		.frames = split_frames(json_object_get(object, "frames")),
 	};
 	if (!row->kind)
 		row->kind = "-";
 	return row->site && number_of(object, "count", &row->count) &&
-	       number_of(object, "bytes", &row->bytes) && are_strings(row->frames);
+	       number_of(object, "bytes", &row->bytes) && row->frames;
 }
 
 /* The same site has the same name in every run; what it asks for may be of several kinds. */
@@ -63,6 +67,7 @@ static void add_row(struct sites *s, const struct site_row *row)
 	if (old) {
 		old->count += row->count;
 		old->bytes += row->bytes;
+		json_decref(row->frames);
 		return;
 	}
 	if (s->count == s->room) {
@@ -74,7 +79,7 @@ static void add_row(struct sites *s, const struct site_row *row)
 	s->rows[s->count++] = *row;
 }
 
-bool sites_add(struct sites *s, const struct report_file *f)
+bool site_list_add(struct sites *s, const struct report_file *f)
 {
 	const json_t *array = json_object_get(f->root, "sites");
 	size_t i;
@@ -99,8 +104,10 @@ bool sites_add(struct sites *s, const struct report_file *f)
 	return true;
 }
 
-void sites_free(struct sites *s)
+void site_list_free(struct sites *s)
 {
+	for (size_t i = 0; i < s->count; i++)
+		json_decref(s->rows[i].frames);
 	free(s->rows);
 	*s = (struct sites){0};
 }
@@ -114,7 +121,7 @@ static int by_bytes(const void *x, const void *y)
 	return strcmp(a->site, b->site);
 }
 
-void sites_sort(struct sites *s)
+void site_list_sort(struct sites *s)
 {
 	if (s->count)
 		qsort(s->rows, s->count, sizeof(*s->rows), by_bytes);
@@ -136,7 +143,7 @@ static void put_folded(FILE *out, const char *frame)
 		putc(*frame == ';' ? ':' : *frame == '\n' ? ' ' : *frame, out);
 }
 
-void sites_fold(FILE *out, const struct sites *s, bool symbols)
+void site_list_fold(FILE *out, const struct sites *s, bool symbols)
 {
 	for (size_t i = 0; i < s->count; i++) {
 		const struct site_row *row = &s->rows[i];

@@ -81,13 +81,19 @@ static int find_header(struct look *l, struct process *p, uint64_t *base,
 
 static uint64_t element(const struct live_array *a, uint64_t i)
 {
-	return (uint64_t)(uintptr_t)a->first + i * a->stride;
+	return (uint64_t)(uintptr_t)a->first + i / a->count * a->group_stride +
+	       i % a->count * a->stride;
+}
+
+static uint64_t elements(const struct live_array *a)
+{
+	return a->count * a->groups;
 }
 
 /* The sum of the words of an array, each of which may be below zero for a moment. */
 static int add_words(const struct process *p, const struct live_array *a, uint64_t *sum)
 {
-	for (uint64_t i = 0; i < a->count; i++) {
+	for (uint64_t i = 0; i < elements(a); i++) {
 		uint64_t word;
 		int error = process_read(p, element(a, i), &word, sizeof(word));
 
@@ -103,7 +109,7 @@ static int add_words(const struct process *p, const struct live_array *a, uint64
 static int derive(const struct process *p, const struct unsplit_stats_header *h, bool huge,
                   struct stats *s)
 {
-	struct live_array used = {h->units_used, sizeof(uint64_t), 1};
+	struct live_array used = {h->units_used, sizeof(uint64_t), 1, 0, 1};
 	uint64_t kept = 0, units = 0;
 	int error = add_words(p, &h->small_kept, &kept);
 
@@ -177,7 +183,7 @@ static int read_zone(struct view *v, struct process *p, const struct live_zone *
 static int read_zones(struct view *v, struct process *p, const struct live_zone *offset,
                       const struct live_array *zones, struct view_zone *z, bool *huge)
 {
-	for (uint64_t i = 0; i < zones->count; i++) {
+	for (uint64_t i = 0; i < elements(zones); i++) {
 		int error = read_zone(v, p, offset, element(zones, i), z, huge);
 
 		if (error)

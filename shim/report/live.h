@@ -28,10 +28,11 @@ struct live_head {
 	char release[16]; /* UNSPLIT_VERSION */
 };
 
-/* `count` structs of `stride` bytes each, one behind the other. */
+/* `count` structs, `stride` bytes apart, in each of `groups`, `group_stride` bytes apart. */
 struct live_array {
 	const void *first;
 	uint64_t stride, count;
+	uint64_t group_stride, groups;
 };
 
 /* The names of all statistics in their order: who has other names has other counters. */

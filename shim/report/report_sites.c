@@ -40,7 +40,7 @@ static void show_frames(char *buf, size_t size, const struct site *site)
 
 	buf[0] = '\0';
 	for (size_t i = 0; i < site->frame_count && used < size; i++) {
-		const char *name = site_frame_module(site->frames[i])->name;
+		const char *name = site_frame_module(site->frames[i])->path;
 		char offset[24];
 
 		site_hex(offset, sizeof(offset), site_frame_offset(site->frames[i]), 1);
@@ -65,14 +65,14 @@ static const char *kinds_of(const struct site *site)
 
 static void write_site(struct emitter *e, const struct site *site)
 {
-	char hash[24], frames[FRAMES_MOST * 72];
+	char hash[24], frames[FRAMES_MOST * 184];
 
 	site_hex(hash, sizeof(hash), site->hash, 16);
 	show_frames(frames, sizeof(frames), site);
 	emitter_open_row(e);
 	emitter_string(e, "site", hash, "");
 	emitter_string(e, "kind", kinds_of(site), "");
-	emitter_number(e, "requests", at_get(&site->count), "", "");
+	emitter_number(e, "count", at_get(&site->count), "", "");
 	emitter_number(e, "bytes", at_get(&site->bytes), "bytes", "");
 	emitter_string(e, "rule", site->rule ? site->rule->title : "-", "");
 	emitter_string(e, "frames", frames, "");

@@ -213,6 +213,7 @@ static bool claim(struct module *m, uint64_t id, const char *path)
 		return false;
 	m->id = id;
 	say_into(m->name, sizeof(m->name), "%s", base_name(path));
+	say_into(m->path, sizeof(m->path), "%s", path);
 	at_publish(&m->state, READY);
 	return true;
 }

@@ -24,6 +24,7 @@ struct symbols;
 struct module {
 	uint64_t id;
 	char name[48];           /* the file's base name; "" for what is in no object */
+	char path[160];          /* of the file, as far as it fits */
 	struct symbols *symbols; /* read when first asked for (symbols.h) */
 	int state;
 };

@@ -129,7 +129,7 @@ TEST(ManPages, ShowTheUsageOfCommands)
 
 	for (const char *part :
 	     {"unsplit run [OPTION...] [--] COMMAND [ARGUMENT...]", "--lib PATH preload this",
-	      "unsplit doctor [-- COMMAND [ARGUMENT...]]", "are those of unsplit.conf(5)."})
+	      "unsplit doctor [--json] [-- COMMAND [ARGUMENT...]]", "are those of unsplit.conf(5)."})
 		EXPECT_NE(text.find(part), std::string::npos) << part << " in " << text;
 }
 

@@ -11,7 +11,7 @@ from see import MIB, Case, environment, loads, setting
 
 
 def site(name, count=2, size=MIB, frames=("/bin/a+0x10", "/bin/b+0x20"), kind="malloc"):
-    return {"site": name, "kind": kind, "count": count, "bytes": size, "frames": list(frames)}
+    return {"site": name, "kind": kind, "count": count, "bytes": size, "frames": " ".join(frames)}
 
 
 class Report(Case):
