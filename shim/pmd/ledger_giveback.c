@@ -128,8 +128,6 @@ static uint32_t slices_of(const struct bits *pages)
 /* Split a unit that is BUSY, and give back its free slices.  Yields the word to leave behind. */
 static uint64_t demote_busy(struct ledger *l, size_t unit, uint64_t w, size_t *given)
 {
-	uint32_t slack = slack_slices(l, unit, w);
-	struct bits pages = pages_of(slack);
 	char *p = unit_address(l, unit);
 
 	if (!(w & LEDGER_DEMOTED) || !surgery_is_split(p)) {
@@ -140,6 +138,9 @@ static uint64_t demote_busy(struct ledger *l, size_t unit, uint64_t w, size_t *g
 			at_add(&l->demoted, 1);
 	}
 	w |= LEDGER_DEMOTED;
+	/* Only now: a unit that was split once more, because the kernel does not say that it is
+	 * split (before 6.7), counts as backed all over, and would have slack again and again. */
+	struct bits pages = pages_of(slack_slices(l, unit, w));
 	if (!surgery_give_pages(p, &pages))
 		return w | LEDGER_PINNED;
 	__atomic_fetch_and(backed_of(l, unit), ~slices_of(&pages), __ATOMIC_RELAXED);

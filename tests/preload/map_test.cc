@@ -147,7 +147,8 @@ TEST_F(Map, PadGoesWithTheLastPage)
 			EXPECT_EQ(p[bytes - 1], 1);
 			EXPECT_EQ(p[bytes], 0);
 			EXPECT_EQ(munmap(p + unit, 7 * unit), 0);
-			last = p + 8 * unit - 2 * page; /* what lies behind is another's */
+			/* Behind its end may be another mapping. */
+			last = p + 8 * unit - 2 * page;
 			break;
 		default: /* a place that looks free is free */
 			EXPECT_EQ(mmap(last + page, page, access_all,

@@ -109,6 +109,26 @@ TEST_F(Trim, GivesBackAtOnce)
 	EXPECT_LT(held(), heap.live() + 16 * MiB) << figures(heap);
 }
 
+/* Without healing: units that were demoted and then returned whole are huge again by their faults
+ * alone. */
+using Again = NoSplit;
+
+TEST_F(Again, FaultsInHuge)
+{
+	Population heap(mixed);
+
+	heap.drain(90);
+	malloc_trim(0);
+	EXPECT_GT(statistic("demoted_units"), 100u) << "nothing is tested";
+	heap.drain(100);
+	malloc_trim(0);
+	heap.grow();
+	EXPECT_TRUE(nearly_all_is_huge()) << figures(heap);
+	EXPECT_EQ(statistic("healed_units"), 0u);
+	heap.check();
+	EXPECT_EQ(heap.damaged(), 0u);
+}
+
 /* After the last free there is no call that could do the work. */
 using Idle = NoSplit;
 

@@ -170,7 +170,7 @@ TEST_F(GiveBack, EmptyDemotedNeighboursGoInOneCallAndMerge)
 		drop(p);
 	fake.forget_events();
 	EXPECT_EQ(filler_return(f(), SIZE_MAX), 4u);
-	EXPECT_EQ(fake.count(fake::REMAP), 1u) << "older kernels keep the page table otherwise";
+	EXPECT_EQ(fake.count(fake::REMAP), 1u) << "else a page table stays";
 	EXPECT_EQ(fake.count(fake::ADVISE_HUGE), 1u);
 	EXPECT_EQ(filler->demoted_units, 0u);
 	EXPECT_LE(fake.vmas(unit(0)), 2u);

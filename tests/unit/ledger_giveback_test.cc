@@ -109,6 +109,21 @@ TEST_F(LedgerGiveBack, TakenAgainReadsZeroAndIsBackedAgain)
 	check();
 }
 
+// Before Linux 6.7 a demoted unit is split again each time: that must come to an end.
+TEST_F(LedgerGiveBack, WithoutASurveyNoSlackIsLeftEither)
+{
+	fake.fail_always(fake::SURVEY, ENOTTY);
+	leave(0, 4, 8);
+	EXPECT_EQ(ledger_demote(l, 1, SIZE_MAX), 8 * SLICE_PAGES);
+	EXPECT_EQ(ledger_slack(l), 0u);
+	give_slices(20, 2);
+	EXPECT_GE(ledger_demote(l, 1, SIZE_MAX), 2 * SLICE_PAGES);
+	EXPECT_EQ(ledger_slack(l), 0u);
+	EXPECT_EQ(ledger_demote(l, 1, SIZE_MAX), 0u);
+	EXPECT_EQ(l->demoted, 1u);
+	EXPECT_TRUE(consistent());
+}
+
 TEST_F(LedgerGiveBack, RefusedUnitsAreLeftAloneUntilUnpinned)
 {
 	leave(0, 1, 20);

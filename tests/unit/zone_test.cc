@@ -302,6 +302,26 @@ TEST_P(Zone, ReadvisesAsTheZoneIs)
 	EXPECT_EQ(stats.advice_failures, 1u);
 }
 
+TEST_P(Zone, ReturnsWithACallOrAfresh)
+{
+	zone z = {};
+
+	ASSERT_EQ(open_and_join(&z, 8), 0);
+	ASSERT_EQ(prefix_need(&z.data, 8 * machine.unit), 0);
+	zones_prove();
+	fake.forget_events();
+	ASSERT_EQ(zone_return(&z, z.data.base, machine.unit, false), 0);
+	EXPECT_EQ(fake.count(fake::GIVE_BACK), 1u);
+	EXPECT_EQ(fake.count(fake::REMAP), 0u);
+	ASSERT_EQ(zone_return(&z, z.data.base + machine.unit, machine.unit, true), 0);
+	EXPECT_EQ(fake.count(fake::GIVE_BACK), 1u);
+	EXPECT_EQ(fake.count(fake::REMAP), 1u);
+	EXPECT_EQ(fake.advice(z.data.base + machine.unit), fake::HUGE_PAGES);
+	EXPECT_EQ(fake.vmas(z.data.base), 1u);
+	fake.fail_always(fake::REMAP, ENOMEM);
+	EXPECT_EQ(zone_return(&z, z.data.base, machine.unit, true), ENOMEM);
+}
+
 TEST_P(Zone, ResidentIsTheSumOfAll)
 {
 	zone first = {}, second = {};

@@ -158,7 +158,9 @@ def nodes():
 def command(kernel_path, initramfs):
     # The kernel may not move pages to where they are used: it would hide what was placed wrongly.
     line = "console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off numa_balancing=disable"
-    return ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", *nodes(),
+    # It must not outlive us, however we end.
+    return ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64",
+            "-accel", "tcg,thread=multi", "-cpu", "max", *nodes(),
             "-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio",
             "-no-reboot", "-kernel", kernel_path, "-initrd", initramfs, "-append", line]
 

@@ -5,7 +5,7 @@
 preload: the tests that ctest names preload.*, with the exceptions that preload.ini makes.
 numa: where memory is placed (numa_probe.cc), with the settings that numa.ini lists.
 
-Exit status 0 only if every test ran and passed.  The console of the machine is kept in
+Exit status 0 only if every test ran and passed.  What the machine printed is kept in
 DIRECTORY/vm/SUITE.log.
 """
 
@@ -152,18 +152,24 @@ def make_image(tests, target):
 
 
 def judge(tests, lines):
-    """Print the lines, and return the names of the tests that did not pass."""
+    """Print what failed tests printed, and how each test went; return the names of those that did
+    not pass."""
     open_tests = {test.name: test for test in tests}
-    failed = []
+    failed, output = [], []
     for line in lines:
         result = re.fullmatch(r"@vm (\S+) (\d+) (\d+)", line)
         if not result:
-            print(line, flush=True)
+            output.append(line)
             continue
         name, status, seconds = result[1], int(result[2]), int(result[3])
         good = open_tests.pop(name).passed(status)
-        failed += [] if good else [name]
+        if not good:
+            failed.append(name)
+            print("\n".join(output))
+        output = []
         print(f"{'passed' if good else 'FAILED'} {name}, status {status}, {seconds} s", flush=True)
+    if open_tests:
+        print("\n".join(output))
     return failed + [f"{name} (no result)" for name in open_tests]
 
 
