@@ -25,7 +25,7 @@ struct command {
 	int (*main)(char **args);
 };
 
-extern const struct command run_command, check_command, doctor_command;
+extern const struct command run_command, check_command, learn_command, doctor_command;
 /* All of them, ended by NULL. */
 extern const struct command *const commands[];
 

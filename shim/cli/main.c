@@ -39,7 +39,8 @@ static const struct command help_command = {
 };
 
 const struct command *const commands[] = {
-	&run_command, &check_command, &doctor_command, &options_command, &help_command, NULL,
+	&run_command,     &check_command, &learn_command, &doctor_command,
+	&options_command, &help_command,  NULL,
 };
 
 static int print_overview(void)

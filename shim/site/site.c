@@ -19,6 +19,7 @@
 #include "process/thp.h"
 #include "site/callers.h"
 #include "site/frames.h"
+#include "site/learn.h"
 #include "site/modules.h"
 #include "site/rules.h"
 #include "site/sites.h"
@@ -45,6 +46,7 @@ static __thread struct {
 	bool busy;
 	uint32_t random;
 	int64_t until_sample; /* bytes */
+	struct site *last;    /* looked up */
 } mine __attribute__((tls_model("initial-exec")));
 
 static bool enter(void)
@@ -92,6 +94,14 @@ static void match(struct site *made, const struct frames *f)
 	rules_match_stack(&site_rules, &query, made->bits);
 }
 
+static void tell_caller(const struct site *site, const struct frames *f)
+{
+	struct rule_frame named[FRAMES_MOST];
+
+	name_frames(named, f, site->frames);
+	learn_caller(site, rules_caller(named, f->count));
+}
+
 /* Fill in what is known of the site itself, and find or add it.  If there is no room for it, it is
  * known for this once. */
 static __attribute__((noinline)) struct site *learn(struct site *made, const void *caller,
@@ -112,6 +122,8 @@ static __attribute__((noinline)) struct site *learn(struct site *made, const voi
 	if (!site) {
 		match(made, &f);
 		site = sites_add(made);
+		if (site && learn_active)
+			tell_caller(site, &f);
 	}
 	if (site)
 		stacks_add(&f, at, site);
@@ -158,6 +170,7 @@ static __attribute__((noinline)) const struct rule *first_sight(enum site_kind k
 	struct site made = {0};
 	struct site *site = learn(&made, caller, at);
 
+	mine.last = site;
 	if (!site) {
 		stat_add(sites_missed, 1);
 		return choose_for(&made, kind, bytes);
@@ -176,6 +189,7 @@ static const struct rule *look_up(enum site_kind kind, size_t bytes, const void 
 	site = stacks_find(caller, at);
 	if (!site)
 		return first_sight(kind, bytes, caller, at);
+	mine.last = site;
 	count(site, kind, 1, bytes);
 	return choose_for(site, kind, bytes);
 }
@@ -205,6 +219,14 @@ const struct plan *site_lookup(enum site_kind kind, size_t bytes, const void *ca
 	rules_count(rule, bytes);
 	process_thp_apply((enum plan_thp)rule->plan.thp);
 	return &rule->plan;
+}
+
+const struct site *site_take_last(void)
+{
+	const struct site *last = mine.last;
+
+	mine.last = NULL;
+	return last;
 }
 
 /* ---- samples of small requests ---- */
@@ -272,10 +294,15 @@ static size_t how_many_frames(void)
 	return needs & RULES_NEED_CALLER ? 1 : 0;
 }
 
+static bool needs_names(void)
+{
+	return site_rules.count || strcmp(options.learn, "off") != 0;
+}
+
 static bool prepare_tables(void)
 {
 	modules_init();
-	if (!sites_init() && !stacks_init(frames_wanted) && !(site_rules.count && symbols_init()))
+	if (!sites_init() && !stacks_init(frames_wanted) && !(needs_names() && symbols_init()))
 		return true;
 	say("no address space for a table of call sites; rules and sites are off");
 	return false;
@@ -302,6 +329,7 @@ void site_init(void)
 	if (frames_wanted && !prepare_tables())
 		return;
 	warm_up();
+	learn_init();
 	site_small = rules_least(&site_rules) < LOOKED_UP;
 	site_active = true;
 }
