@@ -170,8 +170,9 @@ static int learn_main(char **args)
 	return status;
 }
 
-#define PERCENT_(number) #number
-#define PERCENT(number)  PERCENT_(number) " %"
+#define TEXT_(number)   #number
+#define TEXT(number)    TEXT_(number)
+#define PERCENT(number) TEXT(number) " %"
 
 const struct command learn_command = {
 	.name = "learn",
@@ -200,7 +201,8 @@ const struct command learn_command = {
 		 "blocks live long: on\n"
 		 "      average " PERCENT(LONG_PERCENT) " of the run, or a second\n"
 		 "  pages = base\n"
-		 "      if less than " PERCENT(SPARSE_PERCENT) " are touched\n"
+		 "      if less than " PERCENT(SPARSE_PERCENT) " are touched, and huge pages would waste\n"
+		 "      " TEXT(WASTE_MIB) " MiB at least\n"
 		 "  no rule\n"
 		 "      otherwise, but a comment; and none at all if it never had 2 MiB at once\n",
 	.main = learn_main,

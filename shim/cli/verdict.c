@@ -1,6 +1,7 @@
 /* verdict.c: which rule a call site gets for what was learned of it. */
 #include "cli/verdict.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,21 +21,38 @@ static bool is_long_lived(const struct profile_row *row)
 	       row->lifetime_us / 1000000 >= row->requests * LONG_SECONDS;
 }
 
-static enum verdict judge(const struct profile_row *row)
-{
-	unsigned density = percent(row->touched, row->room);
-
-	if (!row->touched)
-		return UNDECIDED;
-	if (density < SPARSE_PERCENT)
-		return BASE;
-	return density >= DENSE_PERCENT && is_long_lived(row) ? HUGE : UNDECIDED;
-}
-
 /* What `bytes` of all blocks together come to when the site has the most at once. */
 static uint64_t at_peak(const struct profile_row *row, uint64_t bytes)
 {
 	return row->bytes ? (uint64_t)((double)bytes * (double)row->peak / (double)row->bytes) : 0;
+}
+
+static uint64_t wasted(const struct profile_row *row)
+{
+	return row->room > row->touched ? at_peak(row, row->room - row->touched) : 0;
+}
+
+static bool wastes_much(const struct profile_row *row)
+{
+	return wasted(row) >= (uint64_t)WASTE_MIB << 20;
+}
+
+static enum verdict judge(const struct profile_row *row)
+{
+	unsigned density = percent(row->touched, row->room);
+
+	if (density >= DENSE_PERCENT && is_long_lived(row))
+		return HUGE;
+	return density < SPARSE_PERCENT && wastes_much(row) ? BASE : UNDECIDED;
+}
+
+static const char *why_no_rule(const struct profile_row *row)
+{
+	unsigned density = percent(row->touched, row->room);
+
+	if (density >= DENSE_PERCENT)
+		return "but soon freed";
+	return density < SPARSE_PERCENT ? "which wastes little" : "neither much nor little";
 }
 
 static double mib(uint64_t bytes)
@@ -67,23 +85,20 @@ static void describe(FILE *file, const struct profile_row *row)
 
 static void explain(FILE *file, const struct profile_row *row, enum verdict verdict)
 {
-	uint64_t room = at_peak(row, row->room), touched = at_peak(row, row->touched);
-
 	if (!row->touched) {
-		fputs("# never touched: no rule\n", file);
+		fputs("# never touched, so no rule\n", file);
 		return;
 	}
 	fprintf(file, "# touched %u %% of the huge pages it would have: ",
 	        percent(row->touched, row->room));
+	fprintf(file, "%.1f MiB for %.1f MiB", mib(at_peak(row, row->room)),
+	        mib(at_peak(row, row->touched)));
 	if (verdict == BASE)
-		fprintf(file, "%.1f MiB for %.1f MiB, %.1f MiB wasted\n", mib(room), mib(touched),
-		        mib(room - touched));
+		fprintf(file, ", %.1f MiB wasted\n", mib(wasted(row)));
 	else if (verdict == HUGE)
-		fprintf(file, "%.1f MiB for %.1f MiB\n", mib(room), mib(touched));
+		fputc('\n', file);
 	else
-		fprintf(file, "%s, so no rule\n",
-		        percent(row->touched, row->room) >= DENSE_PERCENT ? "but soon freed"
-		                                                          : "neither much nor little");
+		fprintf(file, ",\n# %s, so no rule\n", why_no_rule(row));
 }
 
 /* ---- rules ---- */

@@ -39,6 +39,9 @@ static unsigned needs; /* of the rules: RULES_NEED_... */
 /* How many frames tell a site; 0 if nobody asks where a request comes from. */
 static size_t frames_wanted;
 
+/* Whether a rule asks for functions or modules, whose names cost a look into files. */
+static bool names_matter;
+
 /* The rules that ask nothing of the stack: for when frames_wanted is 0. */
 static uint64_t bits_anywhere[2];
 
@@ -90,7 +93,10 @@ static void match(struct site *made, const struct frames *f)
 
 	if (!site_rules.count)
 		return;
-	name_frames(named, f, made->frames);
+	if (names_matter)
+		name_frames(named, f, made->frames);
+	else
+		query.frame_count = 0;
 	rules_match_stack(&site_rules, &query, made->bits);
 }
 
@@ -294,15 +300,26 @@ static size_t how_many_frames(void)
 	return needs & RULES_NEED_CALLER ? 1 : 0;
 }
 
-static bool needs_names(void)
+static bool names_wanted(void)
 {
-	return site_rules.count || strcmp(options.learn, "off") != 0;
+	for (size_t i = 0; i < site_rules.count; i++) {
+		const struct rule *rule = &site_rules.rule[i];
+
+		if (rule->function || rule->caller || rule->module)
+			return true;
+	}
+	return false;
+}
+
+static bool needs_symbols(void)
+{
+	return names_matter || strcmp(options.learn, "off") != 0;
 }
 
 static bool prepare_tables(void)
 {
 	modules_init();
-	if (!sites_init() && !stacks_init(frames_wanted) && !(needs_names() && symbols_init()))
+	if (!sites_init() && !stacks_init(frames_wanted) && !(needs_symbols() && symbols_init()))
 		return true;
 	say("no address space for a table of call sites; rules and sites are off");
 	return false;
@@ -325,6 +342,7 @@ void site_init(void)
 	if (!options.sites && !site_rules.count)
 		return;
 	frames_wanted = how_many_frames();
+	names_matter = names_wanted();
 	rules_match_stack(&site_rules, &anywhere, bits_anywhere);
 	if (frames_wanted && !prepare_tables())
 		return;

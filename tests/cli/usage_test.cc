@@ -39,7 +39,7 @@ TEST(Usage, ListsItsSubcommands)
 
 		EXPECT_EQ(o.status, 0);
 		for (const char *name :
-		     {"\n  run ", "\n  check ", "\n  doctor ", "\n  options ", "\n  help "})
+		     {"\n  run ", "\n  check ", "\n  learn ", "\n  doctor ", "\n  options ", "\n  help "})
 			EXPECT_NE(o.out.find(name), std::string::npos) << name;
 		EXPECT_EQ(o.err, "");
 	}
@@ -47,7 +47,7 @@ TEST(Usage, ListsItsSubcommands)
 
 TEST(Usage, ExplainsEachSubcommand)
 {
-	for (const char *name : {"run", "check", "doctor", "options", "help"}) {
+	for (const char *name : {"run", "check", "learn", "doctor", "options", "help"}) {
 		Outcome o = unsplit({"help", name});
 
 		EXPECT_EQ(o.status, 0);
