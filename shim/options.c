@@ -487,6 +487,19 @@ static void complain_to_stderr(const char *line)
 	say("%s", line);
 }
 
+/* Learning asks what was touched: of every site, and on base pages that were fresh. */
+static void settle(struct options *o)
+{
+	if (strcmp(o->learn, "off") == 0)
+		return;
+	o->sites = true;
+	o->huge = false;
+	o->process_thp = PROCESS_THP_OFF;
+	o->thread_cache = 0;
+	o->heal = 0;
+	strcpy(o->rules, "off");
+}
+
 void options_load(void)
 {
 	int saved_errno = errno;
@@ -496,5 +509,6 @@ void options_load(void)
 	conf = find_conf();
 	if (conf && options_parse(&options, conf, complain_to_stderr) && options.strict)
 		_exit(2);
+	settle(&options);
 	errno = saved_errno;
 }

@@ -25,8 +25,8 @@ struct command {
 	int (*main)(char **args);
 };
 
-extern const struct command run_command, check_command, doctor_command, stat_command, top_command,
-	report_command, record_command, plot_command, trace_command;
+extern const struct command run_command, check_command, learn_command, doctor_command, stat_command,
+	top_command, report_command, record_command, plot_command, trace_command;
 /* All of them, ended by NULL. */
 extern const struct command *const commands[];
 

@@ -39,9 +39,10 @@ static const struct command help_command = {
 };
 
 const struct command *const commands[] = {
-	&run_command,   &check_command,   &doctor_command, &stat_command,
-	&top_command,   &report_command,  &record_command, &plot_command,
-	&trace_command, &options_command, &help_command,   NULL,
+	&run_command,  &check_command, &learn_command,   &doctor_command,
+	&stat_command, &top_command,   &report_command,  &record_command,
+	&plot_command, &trace_command, &options_command, &help_command,
+	NULL,
 };
 
 static int print_overview(void)

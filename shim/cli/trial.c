@@ -1,8 +1,9 @@
-/* trial.c: run a command under a rule file, and collect what the rules decided. */
+/* trial.c: run a command to see what it does. */
 #include "cli/trial.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,41 +14,53 @@
 #include "cli/cli.h"
 #include "kernel/say.h"
 
-bool trial_start(struct trial *t, const char *file)
+bool trial_open(struct trial *t)
 {
 	memset(t, 0, sizeof(*t));
-	/* The command may change its directory before it starts others. */
-	if (!realpath(file, t->file)) {
-		say("%s: %s", file, strerror(errno));
-		return false;
-	}
-	if (strchr(t->file, ',')) {
-		say("%s: UNSPLIT_CONF cannot hold a path with a comma", t->file);
-		return false;
-	}
-	say_into(t->directory, sizeof(t->directory), "/tmp/unsplit-check-XXXXXX");
+	say_into(t->directory, sizeof(t->directory), "/tmp/unsplit-trial-XXXXXX");
 	if (mkdtemp(t->directory))
 		return true;
 	say("cannot make a directory in /tmp: %s", strerror(errno));
 	return false;
 }
 
+bool trial_start(struct trial *t, const char *file)
+{
+	char path[PATH_MAX];
+
+	/* The command may change its directory before it starts others. */
+	if (!realpath(file, path)) {
+		say("%s: %s", file, strerror(errno));
+		return false;
+	}
+	if (strchr(path, ',')) {
+		say("%s: UNSPLIT_CONF cannot hold a path with a comma", path);
+		return false;
+	}
+	if (!trial_open(t))
+		return false;
+	t->options[0] = text("--rules=%s", path);
+	t->options[1] = text("--report=%s/%%p.json", t->directory);
+	return true;
+}
+
 /* In the child: `unsplit run` knows how to start a command, and what to say if it cannot. */
 static void become(const struct trial *t, char **command)
 {
-	const char *head[] = {"unsplit", "run", text("--rules=%s", t->file),
-	                      text("--report=%s/%%p.json", t->directory), "--"};
-	enum { HEAD = sizeof(head) / sizeof(head[0]) };
-	size_t count = 0;
+	size_t count = 0, at = 0;
 	char **args;
 
 	while (command[count])
 		count++;
-	args = calloc(HEAD + count + 1, sizeof(*args));
+	args = calloc(count + 6, sizeof(*args));
 	if (!args)
 		die("out of memory");
-	memcpy(args, head, sizeof(head));
-	memcpy(args + HEAD, command, count * sizeof(*args));
+	args[at++] = text("unsplit");
+	args[at++] = text("run");
+	for (size_t i = 0; i < 2 && t->options[i]; i++)
+		args[at++] = t->options[i];
+	args[at++] = text("--");
+	memcpy(args + at, command, count * sizeof(*args));
 	execv("/proc/self/exe", args);
 	die("cannot start myself again: %s", strerror(errno));
 }
@@ -116,19 +129,19 @@ static void add_report(FILE *report, const struct rules *rules, struct trial_cou
 	}
 }
 
-static void take_report(struct trial *t, const char *path, const struct rules *rules,
-                        struct trial_count *counts)
+static void take_file(struct trial *t, const char *path, void (*take)(FILE *file, void *context),
+                      void *context)
 {
-	FILE *report = fopen(path, "re");
+	FILE *file = fopen(path, "re");
 
-	if (!report)
+	if (!file)
 		return;
-	add_report(report, rules, counts);
-	fclose(report);
+	take(file, context);
+	fclose(file);
 	t->processes++;
 }
 
-void trial_collect(struct trial *t, const struct rules *rules, struct trial_count *counts)
+void trial_close(struct trial *t, void (*take)(FILE *file, void *context), void *context)
 {
 	DIR *directory = opendir(t->directory);
 	struct dirent *entry;
@@ -139,11 +152,28 @@ void trial_collect(struct trial *t, const struct rules *rules, struct trial_coun
 		if (entry->d_name[0] == '.')
 			continue;
 		path = text("%s/%s", t->directory, entry->d_name);
-		take_report(t, path, rules, counts);
+		take_file(t, path, take, context);
 		unlink(path);
 		free(path);
 	}
 	if (directory)
 		closedir(directory);
 	rmdir(t->directory);
+}
+
+struct counting {
+	const struct rules *rules;
+	struct trial_count *counts;
+};
+
+static void take_report(FILE *report, void *context)
+{
+	const struct counting *c = context;
+
+	add_report(report, c->rules, c->counts);
+}
+
+void trial_collect(struct trial *t, const struct rules *rules, struct trial_count *counts)
+{
+	trial_close(t, take_report, &(struct counting){rules, counts});
 }

@@ -1,14 +1,14 @@
 /*
- * trial.h: run a command under a rule file, and collect what the rules decided.
+ * trial.h: run a command to see what it does: under a rule file, or to learn one.
  *
- * Each process of it writes its report into a directory of its own, which is read afterwards.
+ * Each process of it writes a file into a directory of the trial's own, which is read afterwards.
  */
 #ifndef UNSPLIT_CLI_TRIAL_H
 #define UNSPLIT_CLI_TRIAL_H
 
-#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "site/rules.h"
 
@@ -18,16 +18,21 @@ struct trial_count {
 };
 
 struct trial {
-	char file[PATH_MAX]; /* the rules */
-	char directory[64];  /* of the reports */
-	int status;          /* of the command; 128 and the number if a signal ended it */
-	unsigned processes;  /* that left a report */
+	char directory[64]; /* of the files */
+	char *options[2];   /* of `unsplit run`; the second may be NULL */
+	int status;         /* of the command; 128 and the number if a signal ended it */
+	unsigned processes; /* that left a file */
 };
 
-/* Make ready to run commands under this file.  False, and a line on stderr, if that cannot be. */
+/* Make the directory; `options` are then to be set.  False, and a line on stderr, if that cannot
+ * be. */
+bool trial_open(struct trial *t);
+/* The same to run commands under this rule file, `options` and all.  False, and a line on stderr, if that cannot be. */
 bool trial_start(struct trial *t, const char *file);
 /* Run the command and wait for it. */
 void trial_run(struct trial *t, char **command);
+/* Have each file read by `take`, and remove them all. */
+void trial_close(struct trial *t, void (*take)(FILE *file, void *context), void *context);
 /* Add up, for each of `rules`, what its processes reported, and remove the reports. */
 void trial_collect(struct trial *t, const struct rules *rules, struct trial_count *counts);
 

@@ -16,9 +16,11 @@
 #include "options.h"
 #include "release/keeper.h"
 #include "release/release.h"
+#include "report/profile.h"
 #include "report/report.h"
 #include "report/stats.h"
 #include "site/callers.h"
+#include "site/learn.h"
 #include "site/rules.h"
 #include "site/site.h"
 
@@ -119,6 +121,8 @@ void heap_destructor(void)
 {
 	if (strcmp(options.report, "off") != 0)
 		heap_report(options.report);
+	if (learn_active)
+		profile_write(options.learn);
 }
 
 /* ---- the calls ---- */

@@ -11,6 +11,7 @@
 #include "pmd/meta.h"
 #include "release/release.h"
 #include "report/stats.h"
+#include "site/learn.h"
 
 struct filler large_fillers[LARGE_FILLERS];
 size_t large_filler_count;
@@ -282,6 +283,14 @@ static void *alloc_cached(struct filler *f, size_t pages)
 	return p;
 }
 
+/* For `unsplit learn`, which takes what is resident for what was touched. */
+static void record(void *p, size_t n, size_t pages, bool *zero)
+{
+	if (!*zero)
+		*zero = learn_fresh(p, pages << machine.grain_shift);
+	learn_born(p, n);
+}
+
 void *large_alloc(size_t n, size_t align, const struct plan *plan, bool *zero)
 {
 	struct filler_request r = {.pages = pages_of(n), .align = pages_of(align)};
@@ -299,7 +308,10 @@ void *large_alloc(size_t n, size_t align, const struct plan *plan, bool *zero)
 		}
 	}
 	release_tick();
-	void *p = alloc_extent(f, &r, zero ? zero : &is_zero);
+	zero = zero ? zero : &is_zero;
+	void *p = alloc_extent(f, &r, zero);
+	if (p && __builtin_expect(learn_active, 0))
+		record(p, n, r.pages, zero);
 	if (p && plan && plan->populate == SWITCH_ON)
 		kernel->populate(p, r.pages << machine.grain_shift);
 	return p;
@@ -326,6 +338,8 @@ void large_free(void *p)
 
 	if (cache_keep(f, p, size_of(f, p)))
 		return;
+	if (__builtin_expect(learn_active, 0))
+		learn_freed(p);
 	filler_free(f, p);
 	release_tick();
 }
@@ -367,6 +381,16 @@ static void *alloc_to_grow(struct filler *f, size_t n)
 	return alloc_extent(f, &r, &zero);
 }
 
+static void record_resize(void *p, size_t n, size_t old, size_t pages)
+{
+	if (!learn_active)
+		return;
+	if (pages > old)
+		learn_fresh((char *)p + (old << machine.grain_shift),
+		            (pages - old) << machine.grain_shift);
+	learn_moved(p, p, n);
+}
+
 void *large_realloc(void *p, size_t n)
 {
 	struct filler *f = filler_of(p);
@@ -374,11 +398,16 @@ void *large_realloc(void *p, size_t n)
 
 	if (pages == old || filler_resize(f, p, pages)) {
 		stat_add(realloc_in_place, 1);
+		record_resize(p, n, old, pages);
 		return p;
 	}
 	void *to = alloc_to_grow(f, n);
+	if (to && learn_active)
+		learn_fresh(to, pages << machine.grain_shift);
 	if (!to || !move_contents(f, to, p, old << machine.grain_shift))
 		return NULL;
+	if (learn_active)
+		learn_moved(p, to, n);
 	large_free(p);
 	return to;
 }

@@ -5,6 +5,7 @@
 #include "kernel/mapping.h"
 #include "map/map.h"
 #include "map/part.h"
+#include "site/learn.h"
 
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24
@@ -35,6 +36,8 @@ long map_munmap(void *addr, size_t bytes)
 {
 	struct span s;
 
+	if (__builtin_expect(learn_active, 0))
+		learn_unmapped(addr, bytes);
 	if (!span_of(&s, addr, bytes) || !span_noted(s))
 		return kernel_map->munmap(addr, bytes);
 	span_without_pads(s);

@@ -11,6 +11,7 @@
 #include "map/packing.h"
 #include "options.h"
 #include "report/stats.h"
+#include "site/learn.h"
 #include "site/plan.h"
 #include "site/site.h"
 
@@ -322,6 +323,13 @@ static long map_there(void *addr, size_t bytes, int protection, int flags, int f
 	return result;
 }
 
+/* Memory in its own right, and not a part of what was mapped before. */
+static bool is_block(int flags)
+{
+	return (flags & MAP_TYPE) == MAP_PRIVATE && is_anonymous(flags) &&
+	       !(flags & (MAP_FIXED | MAP_FIXED_NOREPLACE));
+}
+
 long map_mmap(void *addr, size_t bytes, int protection, int flags, int fd, long offset,
               const void *caller)
 {
@@ -335,5 +343,9 @@ long map_mmap(void *addr, size_t bytes, int protection, int flags, int fd, long 
 	}
 	const struct plan *plan = plan_of(bytes, flags, caller);
 	long result = map_new(addr, bytes, protection, flags, offset, plan);
-	return result >= 0 ? result : map_there(addr, bytes, protection, flags, fd, offset, plan);
+	if (result < 0)
+		result = map_there(addr, bytes, protection, flags, fd, offset, plan);
+	if (__builtin_expect(learn_active, 0) && result >= 0 && is_block(flags))
+		learn_born((void *)result, bytes);
+	return result;
 }

@@ -6,6 +6,7 @@
 #include "map/map.h"
 #include "map/place.h"
 #include "report/stats.h"
+#include "site/learn.h"
 
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
@@ -210,11 +211,23 @@ static long resize(struct span from, size_t bytes, int flags)
 	                                                   : remap_plainly(from, bytes, flags);
 }
 
+/* While sites are learned, nothing is placed. */
+static long remap_recorded(void *addr, size_t bytes, size_t new_bytes, int flags, void *to)
+{
+	long result = kernel_map->mremap(addr, bytes, new_bytes, flags, to);
+
+	if (result >= 0 && bytes && !(flags & MREMAP_DONTUNMAP))
+		learn_moved(addr, (void *)result, new_bytes);
+	return result;
+}
+
 long map_mremap(void *addr, size_t bytes, size_t new_bytes, int flags, void *to)
 {
 	const int known = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
 	struct span from, goal;
 
+	if (__builtin_expect(learn_active, 0))
+		return remap_recorded(addr, bytes, new_bytes, flags, to);
 	if (!map_active || flags & ~known || !span_of(&from, addr, bytes) ||
 	    !span_of(&goal, flags & MREMAP_FIXED ? to : addr, new_bytes))
 		return kernel_map->mremap(addr, bytes, new_bytes, flags, to);

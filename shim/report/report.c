@@ -262,18 +262,25 @@ static enum emitter_format format_of(const char *path)
 	                                                                 : EMITTER_TEXT;
 }
 
-static int write_file(const char *where, const struct report_range *ranges, size_t count)
+int report_open(const char *where)
 {
 	char path[1024];
 	int error = report_path(where, path, sizeof(path));
 	int fd;
 
 	if (error)
-		return error;
+		return -error;
 	fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0644);
+	return fd < 0 ? -errno : fd;
+}
+
+static int write_file(const char *where, const struct report_range *ranges, size_t count)
+{
+	int fd = report_open(where);
+
 	if (fd < 0)
-		return errno;
-	error = write_all(fd, format_of(path), ranges, count);
+		return -fd;
+	int error = write_all(fd, format_of(where), ranges, count);
 	close(fd);
 	return error;
 }

@@ -33,8 +33,7 @@ void report_rules(struct emitter *e)
 
 /* ---- sites ---- */
 
-/* The frames of a site, innermost first: what addr2line takes. */
-static void show_frames(char *buf, size_t size, const struct site *site)
+void report_frames(char *buf, size_t size, const struct site *site)
 {
 	size_t used = 0;
 
@@ -65,10 +64,10 @@ static const char *kinds_of(const struct site *site)
 
 static void write_site(struct emitter *e, const struct site *site)
 {
-	char hash[24], frames[FRAMES_MOST * 184];
+	char hash[24], frames[REPORT_FRAMES_SIZE];
 
 	site_hex(hash, sizeof(hash), site->hash, 16);
-	show_frames(frames, sizeof(frames), site);
+	report_frames(frames, sizeof(frames), site);
 	emitter_open_row(e);
 	emitter_string(e, "site", hash, "");
 	emitter_string(e, "kind", kinds_of(site), "");

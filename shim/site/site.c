@@ -18,6 +18,7 @@
 #include "process/thp.h"
 #include "site/callers.h"
 #include "site/frames.h"
+#include "site/learn.h"
 #include "site/modules.h"
 #include "site/rules.h"
 #include "site/sites.h"
@@ -37,6 +38,9 @@ static unsigned needs; /* of the rules: RULES_NEED_... */
 /* How many frames tell a site; 0 if nobody asks where a request comes from. */
 static size_t frames_wanted;
 
+/* Whether a rule asks for functions or modules, whose names cost a look into files. */
+static bool names_matter;
+
 /* The rules that ask nothing of the stack: for when frames_wanted is 0. */
 static uint64_t bits_anywhere[2];
 
@@ -44,6 +48,7 @@ static __thread struct {
 	bool busy;
 	uint32_t random;
 	int64_t until_sample; /* bytes */
+	struct site *last;    /* looked up */
 } mine __attribute__((tls_model("initial-exec")));
 
 static bool enter(void)
@@ -87,8 +92,19 @@ static void match(struct site *made, const struct frames *f)
 
 	if (!site_rules.count)
 		return;
-	name_frames(named, f, made->frames);
+	if (names_matter)
+		name_frames(named, f, made->frames);
+	else
+		query.frame_count = 0;
 	rules_match_stack(&site_rules, &query, made->bits);
+}
+
+static void tell_caller(const struct site *site, const struct frames *f)
+{
+	struct rule_frame named[FRAMES_MOST];
+
+	name_frames(named, f, site->frames);
+	learn_caller(site, rules_caller(named, f->count));
 }
 
 /* Fill in what is known of the site itself, and find or add it.  If there is no room for it, it is
@@ -111,6 +127,8 @@ static __attribute__((noinline)) struct site *learn(struct site *made, const voi
 	if (!site) {
 		match(made, &f);
 		site = sites_add(made);
+		if (site && learn_active)
+			tell_caller(site, &f);
 	}
 	if (site)
 		stacks_add(&f, at, site);
@@ -157,6 +175,7 @@ static __attribute__((noinline)) const struct rule *first_sight(enum site_kind k
 	struct site made = {0};
 	struct site *site = learn(&made, caller, at);
 
+	mine.last = site;
 	if (!site) {
 		stat_add(sites_missed, 1);
 		return choose_for(&made, kind, bytes);
@@ -175,6 +194,7 @@ static const struct rule *look_up(enum site_kind kind, size_t bytes, const void 
 	site = stacks_find(caller, at);
 	if (!site)
 		return first_sight(kind, bytes, caller, at);
+	mine.last = site;
 	count(site, kind, 1, bytes);
 	return choose_for(site, kind, bytes);
 }
@@ -204,6 +224,14 @@ const struct plan *site_lookup(enum site_kind kind, size_t bytes, const void *ca
 	rules_count(rule, bytes);
 	process_thp_apply((enum plan_thp)rule->plan.thp);
 	return &rule->plan;
+}
+
+const struct site *site_take_last(void)
+{
+	const struct site *last = mine.last;
+
+	mine.last = NULL;
+	return last;
 }
 
 /* ---- samples of small requests ---- */
@@ -271,10 +299,26 @@ static size_t how_many_frames(void)
 	return needs & RULES_NEED_CALLER ? 1 : 0;
 }
 
+static bool names_wanted(void)
+{
+	for (size_t i = 0; i < site_rules.count; i++) {
+		const struct rule *rule = &site_rules.rule[i];
+
+		if (rule->function || rule->caller || rule->module)
+			return true;
+	}
+	return false;
+}
+
+static bool needs_symbols(void)
+{
+	return names_matter || strcmp(options.learn, "off") != 0;
+}
+
 static bool prepare_tables(void)
 {
 	modules_init();
-	if (!sites_init() && !stacks_init(frames_wanted) && !(site_rules.count && symbols_init()))
+	if (!sites_init() && !stacks_init(frames_wanted) && !(needs_symbols() && symbols_init()))
 		return true;
 	say("no address space for a table of call sites; rules and sites are off");
 	return false;
@@ -297,10 +341,12 @@ void site_init(void)
 	if (!options.sites && !site_rules.count)
 		return;
 	frames_wanted = how_many_frames();
+	names_matter = names_wanted();
 	rules_match_stack(&site_rules, &anywhere, bits_anywhere);
 	if (frames_wanted && !prepare_tables())
 		return;
 	warm_up();
+	learn_init();
 	site_small = options.sites || rules_least(&site_rules) < LOOKED_UP;
 	site_active = true;
 }

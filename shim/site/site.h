@@ -18,6 +18,7 @@
 
 #include "site/plan.h"
 
+struct site;
 enum site_kind { SITE_MALLOC = 1, SITE_MMAP = 2, SITE_SHARED = 4 };
 
 /* Whether any request is looked up at all.  Set once, by site_init(). */
@@ -39,6 +40,9 @@ const struct plan *site_lookup(enum site_kind kind, size_t bytes, const void *ca
  * them is looked at, and stands for the rest.  For slow paths; does nothing unless sites:on.  The
  * same conditions as for site_lookup(). */
 void site_sample(size_t bytes, const void *caller);
+
+/* The site that this thread's last site_lookup() found, once: then, and if it found none, NULL. */
+const struct site *site_take_last(void);
 
 /* Between unit tests: forget all sites, and be inactive. */
 void site_reset(void);

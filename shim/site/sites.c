@@ -171,6 +171,16 @@ struct site *sites_add(const struct site *made)
 
 /* ---- in order ---- */
 
+size_t site_number(const struct site *site)
+{
+	return (size_t)(site - table->sites);
+}
+
+const struct site *site_at(size_t number)
+{
+	return &table->sites[number];
+}
+
 size_t sites_count(void)
 {
 	size_t n = at_get(&used);

@@ -48,6 +48,9 @@ struct site *sites_add(const struct site *made);
 /* Write a number in hexadecimal, with at least so many digits. */
 void site_hex(char *buf, size_t size, uint64_t number, unsigned digits);
 
+/* Its place in the table: less than SITES_MOST. */
+size_t site_number(const struct site *site);
+const struct site *site_at(size_t number);
 /* How many there are. */
 size_t sites_count(void);
 /* From the one with most bytes to the one with least: that which follows `after` (NULL: the

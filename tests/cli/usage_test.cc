@@ -38,9 +38,9 @@ TEST(Usage, ListsItsSubcommands)
 		Outcome o = unsplit(args);
 
 		EXPECT_EQ(o.status, 0);
-		for (const char *name : {"\n  run ", "\n  check ", "\n  doctor ", "\n  stat ",
-		                         "\n  top ", "\n  report ", "\n  record ", "\n  plot ",
-		                         "\n  trace ", "\n  options ", "\n  help "})
+		for (const char *name : {"\n  run ", "\n  check ", "\n  learn ", "\n  doctor ",
+		                         "\n  stat ", "\n  top ", "\n  report ", "\n  record ",
+		                         "\n  plot ", "\n  trace ", "\n  options ", "\n  help "})
 			EXPECT_NE(o.out.find(name), std::string::npos) << name;
 		EXPECT_EQ(o.err, "");
 	}
@@ -48,8 +48,8 @@ TEST(Usage, ListsItsSubcommands)
 
 TEST(Usage, ExplainsEachSubcommand)
 {
-	for (const char *name : {"run", "check", "doctor", "stat", "top", "report", "record",
-	                         "plot", "trace", "options", "help"}) {
+	for (const char *name : {"run", "check", "learn", "doctor", "stat", "top", "report",
+	                         "record", "plot", "trace", "options", "help"}) {
 		Outcome o = unsplit({"help", name});
 
 		EXPECT_EQ(o.status, 0);
