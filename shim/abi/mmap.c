@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "abi/export.h"
+#include "heap/thread.h"
 #include "map/map.h"
 
 static void *pointer_or_error(long result)
@@ -30,14 +31,24 @@ static int status_or_error(long result)
 	return (int)result;
 }
 
+/* What mimalloc maps for itself, inside a call of the heap, is nobody's site; and to look it up
+ * could wait for ever: pthread_getattr_np() allocates while it holds the lock that unwinding in a
+ * new thread needs (site/frames.h). */
+static const void *caller_outside(const void *caller)
+{
+	return self.in_call ? NULL : caller;
+}
+
 EXPORT void *mmap(void *addr, size_t bytes, int protection, int flags, int fd, off_t offset)
 {
-	return pointer_or_error(map_mmap(addr, bytes, protection, flags, fd, offset, CALLER));
+	return pointer_or_error(
+		map_mmap(addr, bytes, protection, flags, fd, offset, caller_outside(CALLER)));
 }
 
 EXPORT void *mmap64(void *addr, size_t bytes, int protection, int flags, int fd, off64_t offset)
 {
-	return pointer_or_error(map_mmap(addr, bytes, protection, flags, fd, offset, CALLER));
+	return pointer_or_error(
+		map_mmap(addr, bytes, protection, flags, fd, offset, caller_outside(CALLER)));
 }
 
 EXPORT int munmap(void *addr, size_t bytes)

@@ -92,9 +92,12 @@ static bool take_number(struct profile_row *row, const char *key, const char *va
 		const char *key;
 		uint64_t *to;
 	} numbers[] = {
-		{"requests", &row->requests},       {"bytes", &row->bytes},
-		{"peak", &row->peak},               {"lifetime_us", &row->lifetime_us},
-		{"possible_us", &row->possible_us}, {"room", &row->room},
+		{"requests", &row->requests},
+		{"bytes", &row->bytes},
+		{"peak", &row->peak},
+		{"lifetime_us", &row->lifetime_us},
+		{"possible_us", &row->possible_us},
+		{"room", &row->room},
 		{"touched", &row->touched},
 	};
 

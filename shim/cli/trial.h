@@ -27,7 +27,8 @@ struct trial {
 /* Make the directory; `options` are then to be set.  False, and a line on stderr, if that cannot
  * be. */
 bool trial_open(struct trial *t);
-/* The same to run commands under this rule file, `options` and all.  False, and a line on stderr, if that cannot be. */
+/* The same to run commands under this rule file, `options` and all.  False, and a line on stderr,
+ * if that cannot be. */
 bool trial_start(struct trial *t, const char *file);
 /* Run the command and wait for it. */
 void trial_run(struct trial *t, char **command);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernel/kernel.h"
+#include "site/learn.h"
 #include "site/rules.h"
 
 enum verdict { HUGE, BASE, UNDECIDED };
@@ -117,13 +118,14 @@ static void name_rule(const struct profile_row *row, char name[RULES_TITLE_SIZE]
 	         row->site);
 }
 
+/* With the size that was learned of: a rule for any size has each small request looked at. */
 static void write_rule(FILE *file, const struct profile_row *row, enum verdict verdict)
 {
 	char name[RULES_TITLE_SIZE];
 
 	name_rule(row, name);
-	fprintf(file, "[site %s]\nsite = %s\npages = %s\n", name, row->site,
-	        verdict == HUGE ? "huge" : "base");
+	fprintf(file, "[site %s]\nsite = %s\nsize = >=%dK\npages = %s\n", name, row->site,
+	        LEARN_LEAST >> 10, verdict == HUGE ? "huge" : "base");
 }
 
 static int by_peak(const void *a, const void *b)
@@ -140,8 +142,9 @@ void verdicts_write(struct learnt *l, FILE *file)
 
 	if (l->count)
 		qsort(l->rows, l->count, sizeof(*l->rows), by_peak);
-	fprintf(file, "# Written by \"unsplit learn\" from %u profile%s.  The first rule that holds "
-	              "decides.\n",
+	fprintf(file,
+	        "# Written by \"unsplit learn\" from %u profile%s.  The first rule that holds "
+	        "decides.\n",
 	        l->profiles, l->profiles == 1 ? "" : "s");
 	for (; i < l->count && l->rows[i].peak >= machine.unit && rules < RULES_MAX; i++) {
 		enum verdict verdict = judge(&l->rows[i]);

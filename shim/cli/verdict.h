@@ -14,8 +14,8 @@
  * more would be wasted.  Macros, for the help text. */
 #define DENSE_PERCENT  50
 #define SPARSE_PERCENT 25
-/* What a site must waste at its peak to get a rule against huge pages: less may be the first part of
- * a block that a longer run goes on to fill. */
+/* What a site must waste at its peak to get a rule against huge pages: less may be the first part
+ * of a block that a longer run goes on to fill. */
 #define WASTE_MIB 4
 /* How long blocks must live to be worth a rule: so much of the run, or so many seconds. */
 #define LONG_PERCENT 10

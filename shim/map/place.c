@@ -259,10 +259,11 @@ static long map_new(void *addr, size_t bytes, int protection, int flags, long of
 	return -1;
 }
 
-/* What a rule says of a mapping of anonymous memory, wherever it will lie. */
+/* What a rule says of a mapping of anonymous memory, wherever it will lie.  Nothing if it has no
+ * caller. */
 static const struct plan *plan_of(size_t bytes, int flags, const void *caller)
 {
-	if (!(flags & MAP_ANONYMOUS) || flags & (MAP_STACK | MAP_GROWSDOWN | MAP_HUGETLB))
+	if (!caller || !(flags & MAP_ANONYMOUS) || flags & (MAP_STACK | MAP_GROWSDOWN | MAP_HUGETLB))
 		return NULL;
 	return site_plan((flags & MAP_TYPE) == MAP_PRIVATE ? SITE_MMAP : SITE_SHARED, bytes,
 	                 caller);
@@ -345,7 +346,7 @@ long map_mmap(void *addr, size_t bytes, int protection, int flags, int fd, long 
 	long result = map_new(addr, bytes, protection, flags, offset, plan);
 	if (result < 0)
 		result = map_there(addr, bytes, protection, flags, fd, offset, plan);
-	if (__builtin_expect(learn_active, 0) && result >= 0 && is_block(flags))
+	if (__builtin_expect(learn_active, 0) && result >= 0 && caller && is_block(flags))
 		learn_born((void *)result, bytes);
 	return result;
 }

@@ -57,18 +57,18 @@ static void write_site(struct emitter *e, const struct site *site, uint64_t run)
 	site_hex(hash, sizeof(hash), site->hash, 16);
 	report_frames(frames, sizeof(frames), site);
 	profile_row(e, &(struct profile_row){
-		.site = hash,
-		.caller = known(l->caller),
-		.module = known(l->module),
-		.frames = frames,
-		.requests = l->count,
-		.bytes = l->bytes,
-		.peak = l->peak,
-		.lifetime_us = l->lifetime / 1000,
-		.possible_us = run / 1000 * l->count,
-		.room = l->room,
-		.touched = l->touched,
-	});
+			       .site = hash,
+			       .caller = known(l->caller),
+			       .module = known(l->module),
+			       .frames = frames,
+			       .requests = l->count,
+			       .bytes = l->bytes,
+			       .peak = l->peak,
+			       .lifetime_us = l->lifetime / 1000,
+			       .possible_us = run / 1000 * l->count,
+			       .room = l->room,
+			       .touched = l->touched,
+		       });
 }
 
 static int write_all(int fd)

@@ -17,8 +17,8 @@ struct profile_row {
 	const char *site; /* its hash */
 	const char *caller, *module, *frames;
 	uint64_t requests, bytes, peak;
-	uint64_t lifetime_us, possible_us; /* of all blocks together, and if all had lived as long as
-	                                    * the process */
+	uint64_t lifetime_us, possible_us; /* of all blocks together, and if all had lived as long
+	                                    * as the process */
 	uint64_t room, touched;            /* bytes */
 };
 

@@ -15,8 +15,8 @@
 #include "site/site.h"
 #include "site/sites.h"
 
-/* Two blocks of LEARN_LEAST bytes cannot start in the same window of so many, so the window's number
- * finds the block.  Addresses have 47 bits unless a program asks for more. */
+/* Two blocks of LEARN_LEAST bytes cannot start in the same window of so many, so the window's
+ * number finds the block.  Addresses have 47 bits unless a program asks for more. */
 #define WINDOW_SHIFT 16
 #define WINDOWS      (1ul << (47 - WINDOW_SHIFT))
 

@@ -32,10 +32,10 @@ extern bool learn_active;
 
 /* What was seen of one site. */
 struct learned {
-	uint64_t count, bytes;      /* blocks, and their sizes added up */
-	uint64_t live, peak;        /* bytes at once: now, and at most */
-	uint64_t lifetime;          /* of all blocks together, nanoseconds */
-	uint64_t room, touched;     /* bytes, of all blocks together */
+	uint64_t count, bytes;       /* blocks, and their sizes added up */
+	uint64_t live, peak;         /* bytes at once: now, and at most */
+	uint64_t lifetime;           /* of all blocks together, nanoseconds */
+	uint64_t room, touched;      /* bytes, of all blocks together */
 	const char *caller, *module; /* who asks: as in rules.h; NULL as long as it is not known */
 };
 

@@ -1,7 +1,7 @@
 /*
- * dense_sparse.c: dense_sparse MIB: a table that is filled, and a buffer of which one byte in 64 KiB
- * is written, both of MIB mebibytes and each from a function of its own.  Prints what the kernel
- * says of both:
+ * dense_sparse.c: dense_sparse MIB: a table that is filled, and a buffer of which one byte in 64
+ * KiB is written, both of MIB mebibytes and each from a function of its own.  Prints what the
+ * kernel says of both:
  *
  *   table: RESIDENT huge HUGE
  *   buffer: RESIDENT huge HUGE

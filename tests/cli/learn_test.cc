@@ -1,5 +1,5 @@
-// `unsplit learn`: the rules that it writes for a program with a dense table and a sparse buffer, and
-// what they change.
+// `unsplit learn`: the rules that it writes for a program with a dense table and a sparse buffer,
+// and what they change.
 #include "support.h"
 
 #include <gtest/gtest.h>
@@ -191,8 +191,8 @@ TEST(LearnUsage, KeepsTheStatusAndLeavesNothing)
 
 TEST(LearnUsage, SaysThatNobodyLeftAProfile)
 {
-	Outcome o = unsplit({"learn", "-o", "-", "--", setting("UNSPLIT_TEST_PROGRAMS") +
-	                                                   "/static_program"});
+	Outcome o = unsplit(
+		{"learn", "-o", "-", "--", setting("UNSPLIT_TEST_PROGRAMS") + "/static_program"});
 
 	EXPECT_NE(o.status, 0);
 	EXPECT_NE(o.err.find("no process left a profile"), std::string::npos) << o.err;
