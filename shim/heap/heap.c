@@ -84,8 +84,9 @@ void heap_constructor(void)
 {
 	ready();
 	threads_init_late();
-	if (kernel->nodes() > 1 && nodes_open())
-		zones_place();
+	/* Before rules have a say: the loader's own requests may be the first to need it. */
+	if (kernel->nodes() > 1 && strcmp(options.rules, "off") != 0)
+		nodes_open();
 	site_init();
 	if (site_small)
 		threads_close_fast_path();

@@ -83,7 +83,8 @@ static struct filler *filler_with(const struct filler_policy *policy)
 	return f ? f : &large_fillers[0];
 }
 
-/* What serves this thread if no rule says otherwise: memory of its own node. */
+/* What serves this thread if no rule says otherwise: its node's own zones.  They are not tied to the
+ * node: as everywhere, memory comes from where it is first touched, and then is reused there. */
 static struct filler_policy usual_policy(void)
 {
 	struct filler_policy policy = {
@@ -92,7 +93,7 @@ static struct filler_policy usual_policy(void)
 	};
 
 	if (kernel->nodes() > 1)
-		policy.zone.placement = (struct placement){PLACE_PREFERABLY, kernel->node()};
+		policy.zone.placement.node = kernel->node();
 	return policy;
 }
 

@@ -89,11 +89,11 @@ static int on_mprotect(void *addr, size_t bytes, int protection)
  * a zone of its node. */
 static struct zone_policy policy_on(unsigned node)
 {
-	struct zone_policy policy = {.name = "small", .pages = ZONE_WHEN_PROVEN};
-
-	if (kernel->nodes() > 1)
-		policy.placement = (struct placement){PLACE_PREFERABLY, node};
-	return policy;
+	return (struct zone_policy){
+		.name = "small",
+		.pages = ZONE_WHEN_PROVEN,
+		.placement = {PLACE_ANYWHERE, node},
+	};
 }
 
 /* Give mimalloc one more zone.  Not committed, so that it reports what it takes; unless it cannot

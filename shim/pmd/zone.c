@@ -178,12 +178,6 @@ bool zones_proven(void)
 	return at_get(&proven);
 }
 
-void zones_place(void)
-{
-	for (struct zone *z = at_acquire(&first); z; z = z->next)
-		place(z, z->data.base, z->data.bytes);
-}
-
 /* What remap() made anew lost its place, too. */
 void zone_readvise(struct zone *z, void *addr, size_t bytes)
 {

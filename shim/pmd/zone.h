@@ -80,9 +80,6 @@ static inline bool zone_owns(const struct zone *z, const void *p)
 /* Advise all zones huge from now on, but for those that are to stay on base pages.  Idempotent. */
 void zones_prove(void);
 bool zones_proven(void);
-/* Place all zones again: for when placing becomes possible only after some were opened. */
-void zones_place(void);
-
 /* Advise one range of a zone as the zone is (after remap()). */
 void zone_readvise(struct zone *z, void *addr, size_t bytes);
 /* Return whole units, so that they fault in huge again.  Where they had a page table (they were
