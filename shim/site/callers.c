@@ -32,10 +32,9 @@ static void match(const void *pc, uint64_t bits[2])
 /* The address is there only while the bits are its own. */
 static void remember(struct caller *c, const void *pc, const uint64_t bits[2])
 {
-	at_publish(&c->pc, NULL);
-	__atomic_thread_fence(__ATOMIC_RELEASE);
-	at_set(&c->bits[0], bits[0]);
-	at_set(&c->bits[1], bits[1]);
+	at_set(&c->pc, NULL);
+	at_publish(&c->bits[0], bits[0]);
+	at_publish(&c->bits[1], bits[1]);
 	at_publish(&c->pc, pc);
 	/* What is to be sampled must come by. */
 	if (!(bits[0] | bits[1]) && !options.sites)
@@ -47,9 +46,8 @@ void caller_bits(const void *pc, uint64_t bits[2])
 	struct caller *c = &callers[caller_hash(pc)];
 
 	if (at_acquire(&c->pc) == pc) {
-		bits[0] = at_get(&c->bits[0]);
-		bits[1] = at_get(&c->bits[1]);
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		bits[0] = at_acquire(&c->bits[0]);
+		bits[1] = at_acquire(&c->bits[1]);
 		if (at_get(&c->pc) == pc)
 			return;
 	}

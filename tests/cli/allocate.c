@@ -3,7 +3,11 @@
 #include <string.h>
 
 /* Exported and never inlined, so that a rule can name them. */
+#ifdef __clang__
+#define NAMED __attribute__((noinline, optnone, visibility("default")))
+#else
 #define NAMED __attribute__((noipa, visibility("default")))
+#endif
 
 void *table_grow(size_t bytes);
 void *scratch_get(size_t bytes);

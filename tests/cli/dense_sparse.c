@@ -13,7 +13,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#ifdef __clang__
+#define NAMED __attribute__((noinline, optnone, visibility("default")))
+#else
 #define NAMED __attribute__((noipa, visibility("default")))
+#endif
 
 void *dense_table(size_t bytes, int mapped);
 void *sparse_buffer(size_t bytes, int mapped);
