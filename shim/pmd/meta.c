@@ -39,3 +39,24 @@ void meta_put(struct meta_pool *pool, void *item)
 	pool->free = item;
 	pthread_mutex_unlock(&pool->lock);
 }
+
+static size_t whole_pages(size_t bytes)
+{
+	return (bytes + machine.page - 1) & -machine.page;
+}
+
+void *meta_block(size_t bytes)
+{
+	void *block = kernel->reserve(NULL, whole_pages(bytes));
+
+	if (block && kernel->make_usable(block, whole_pages(bytes))) {
+		meta_block_free(block, bytes);
+		return NULL;
+	}
+	return block;
+}
+
+void meta_block_free(void *block, size_t bytes)
+{
+	kernel->unreserve(block, whole_pages(bytes));
+}

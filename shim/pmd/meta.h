@@ -1,5 +1,5 @@
 /*
- * meta.h: memory for our own structures of one size, such as a thread's cache.
+ * meta.h: memory for our own structures: many of one size, such as a thread's cache, or one block.
  *
  * Taken from address space of its own, so that it never shares a page with the program's objects.
  * What is put back is reused.  Thread-safe; calls no malloc.
@@ -28,5 +28,10 @@ struct meta_pool {
 /* An item, all zero; NULL if there is no memory. */
 void *meta_take(struct meta_pool *pool);
 void meta_put(struct meta_pool *pool, void *item);
+
+/* A block of `bytes`, page-aligned and all zero; a page takes memory only when it is written.  NULL
+ * if there is no address space.  Async-signal-safe. */
+void *meta_block(size_t bytes);
+void meta_block_free(void *block, size_t bytes);
 
 #endif

@@ -11,6 +11,7 @@
 #include "kernel/scan.h"
 #include "options.h"
 #include "pmd/atomic.h"
+#include "pmd/meta.h"
 #include "site/rules.h"
 #include "site/site.h"
 #include "site/sites.h"
@@ -250,11 +251,6 @@ void learn_unmapped(const void *addr, size_t bytes)
 
 /* ---- start and end ---- */
 
-static size_t table_bytes(void)
-{
-	return (sizeof(*tables) + machine.page - 1) & -machine.page;
-}
-
 /* A child starts anew: what it inherited was counted by its parent. */
 static void forget(void)
 {
@@ -277,16 +273,13 @@ static void forget(void)
 
 void learn_init(void)
 {
-	struct tables *t;
-
 	if (strcmp(options.learn, "off") == 0)
 		return;
-	t = kernel->reserve(NULL, table_bytes());
-	if (!t || kernel->make_usable(t, table_bytes())) {
+	tables = meta_block(sizeof(*tables));
+	if (!tables) {
 		say("no address space for what is to be learned (9 GiB); learn is off");
 		return;
 	}
-	tables = t;
 	started = kernel->now();
 	pthread_atfork(NULL, NULL, forget);
 	learn_active = true;

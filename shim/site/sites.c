@@ -5,8 +5,8 @@
 
 #include <errno.h>
 
-#include "kernel/kernel.h"
 #include "pmd/atomic.h"
+#include "pmd/meta.h"
 #include "report/stats.h"
 #include "site/hash.h"
 
@@ -26,30 +26,17 @@ struct table {
 static struct table *table;
 static size_t used; /* sites handed out; may grow beyond SITES_MOST */
 
-static size_t table_bytes(void)
-{
-	return (sizeof(*table) + machine.page - 1) & -machine.page;
-}
-
 int sites_init(void)
 {
-	if (table)
-		return 0;
-	struct table *t = kernel->reserve(NULL, table_bytes());
-	if (!t)
-		return ENOMEM;
-	if (kernel->make_usable(t, table_bytes())) {
-		kernel->unreserve(t, table_bytes());
-		return ENOMEM;
-	}
-	table = t;
-	return 0;
+	if (!table)
+		table = meta_block(sizeof(*table));
+	return table ? 0 : ENOMEM;
 }
 
 void sites_reset(void)
 {
 	if (table)
-		kernel->unreserve(table, table_bytes());
+		meta_block_free(table, sizeof(*table));
 	table = NULL;
 	used = 0;
 }

@@ -5,8 +5,8 @@
 
 #include <errno.h>
 
-#include "kernel/kernel.h"
 #include "pmd/atomic.h"
+#include "pmd/meta.h"
 #include "site/hash.h"
 #include "site/modules.h"
 
@@ -32,7 +32,7 @@ static size_t frames_kept;
 
 static size_t table_bytes(void)
 {
-	return (STACKS * entry_bytes + machine.page - 1) & -machine.page;
+	return STACKS * entry_bytes;
 }
 
 int stacks_init(size_t frames)
@@ -41,21 +41,14 @@ int stacks_init(size_t frames)
 		return 0;
 	frames_kept = frames;
 	entry_bytes = sizeof(struct stack) + frames * sizeof(((struct stack *)0)->frames[0]);
-	char *t = kernel->reserve(NULL, table_bytes());
-	if (!t)
-		return ENOMEM;
-	if (kernel->make_usable(t, table_bytes())) {
-		kernel->unreserve(t, table_bytes());
-		return ENOMEM;
-	}
-	table = t;
-	return 0;
+	table = meta_block(table_bytes());
+	return table ? 0 : ENOMEM;
 }
 
 void stacks_reset(void)
 {
 	if (table)
-		kernel->unreserve(table, table_bytes());
+		meta_block_free(table, table_bytes());
 	table = NULL;
 }
 

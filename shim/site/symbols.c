@@ -19,6 +19,7 @@
 #include "kernel/mapping.h"
 #include "kernel/say.h"
 #include "pmd/atomic.h"
+#include "pmd/meta.h"
 #include "site/hash.h"
 
 /* The functions of one module, by address. */
@@ -154,16 +155,10 @@ static void sort(struct symbols *s)
 
 static struct symbols *make_index(const struct symbols *table)
 {
-	size_t bytes = sizeof(*table) + table->count * sizeof(uint32_t);
+	struct symbols *s = meta_block(sizeof(*table) + table->count * sizeof(uint32_t));
 
-	bytes = (bytes + machine.page - 1) & -machine.page;
-	struct symbols *s = kernel->reserve(NULL, bytes);
 	if (!s)
 		return NULL;
-	if (kernel->make_usable(s, bytes)) {
-		kernel->unreserve(s, bytes);
-		return NULL;
-	}
 	*s = *table;
 	s->count = 0;
 	for (size_t i = 0; i < table->count; i++)
@@ -289,15 +284,9 @@ static struct {
 int symbols_init(void)
 {
 	if (!made.text) {
-		char *text = kernel->reserve(NULL, TEXT_BYTES);
-
-		if (!text)
+		made.text = meta_block(TEXT_BYTES);
+		if (!made.text)
 			return ENOMEM;
-		if (kernel->make_usable(text, TEXT_BYTES)) {
-			kernel->unreserve(text, TEXT_BYTES);
-			return ENOMEM;
-		}
-		made.text = text;
 		made.used = 1; /* 0 is no name's place */
 	}
 	*(void **)&demangle = dlsym(RTLD_DEFAULT, "__cxa_demangle");
