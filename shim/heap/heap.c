@@ -10,7 +10,6 @@
 #include "heap/proof.h"
 #include "heap/small.h"
 #include "kernel/kernel.h"
-#include "kernel/nodes.h"
 #include "kernel/say.h"
 #include "map/map.h"
 #include "options.h"
@@ -21,7 +20,6 @@
 #include "report/stats.h"
 #include "site/callers.h"
 #include "site/learn.h"
-#include "site/rules.h"
 #include "site/site.h"
 
 /* ---- start ---- */
@@ -84,9 +82,6 @@ void heap_constructor(void)
 {
 	ready();
 	threads_init_late();
-	/* Before rules have a say: the loader's own requests may be the first to need it. */
-	if (kernel->nodes() > 1 && strcmp(options.rules, "off") != 0)
-		nodes_open();
 	site_init();
 	if (site_small)
 		threads_close_fast_path();

@@ -83,8 +83,9 @@ static struct filler *filler_with(const struct filler_policy *policy)
 	return f ? f : &large_fillers[0];
 }
 
-/* What serves this thread if no rule says otherwise: its node's own zones.  They are not tied to the
- * node: as everywhere, memory comes from where it is first touched, and then is reused there. */
+/* What serves this thread if no rule says otherwise: its node's own zones.  They are not tied to
+ * the node: as everywhere, memory comes from where it is first touched, and then is reused there.
+ */
 static struct filler_policy usual_policy(void)
 {
 	struct filler_policy policy = {
@@ -167,24 +168,20 @@ static void cache_shrink(struct extent_cache *c, size_t bytes)
 	}
 }
 
-/* A thread that moved to another node leaves what it cached behind. */
-static bool fits(const struct extent_cache *c, const struct filler *f)
-{
-	return c->of == f;
-}
-
+/* This thread's cache, if it is for extents of `f`.  A thread that moved to another node empties it
+ * for that node's. */
 static struct extent_cache *my_cache(struct filler *f)
 {
 	struct extent_cache *c = self.cache;
 
 	if (!c && self.state == THREAD_ATTACHED && options.thread_cache)
 		c = self.cache = meta_take(&cache_pool);
-	if (c && !fits(c, f) && f == filler_for(NULL)) {
+	if (c && c->of != f && f == filler_for(NULL)) {
 		if (c->of)
 			cache_shrink(c, 0);
 		c->of = f;
 	}
-	return c && fits(c, f) ? c : NULL;
+	return c && c->of == f ? c : NULL;
 }
 
 /* Keep a freed extent for this thread; false if it is not worth it. */
@@ -277,7 +274,7 @@ static void *alloc_extent(struct filler *f, const struct filler_request *r, bool
 static void *alloc_cached(struct filler *f, size_t pages)
 {
 	struct extent_cache *c = self.cache;
-	void *p = c && fits(c, f) ? cache_pop(c, pages) : NULL;
+	void *p = c && c->of == f ? cache_pop(c, pages) : NULL;
 
 	if (p)
 		stat_add(cache_hits, 1);
@@ -318,18 +315,13 @@ void *large_alloc(size_t n, size_t align, const struct plan *plan, bool *zero)
 	return p;
 }
 
-static void check_block(bool right, const void *p)
-{
-	if (__builtin_expect(!right, 0))
-		die("%p is not a block of this heap, or was freed before", p);
-}
-
 /* The pages of the extent at p, which must be one. */
 static size_t size_of(struct filler *f, const void *p)
 {
 	size_t pages = f ? filler_size(f, p) : 0;
 
-	check_block(pages, p);
+	if (__builtin_expect(!pages, 0))
+		die("%p is not a block of this heap, or was freed before", p);
 	return pages;
 }
 

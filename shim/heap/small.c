@@ -85,23 +85,14 @@ static int on_mprotect(void *addr, size_t bytes, int protection)
 
 /* ---- zones ---- */
 
-/* Where there are several nodes, a zone belongs to one, and mimalloc takes a thread's segments from
- * a zone of its node. */
-static struct zone_policy policy_on(unsigned node)
-{
-	return (struct zone_policy){
-		.name = "small",
-		.pages = ZONE_WHEN_PROVEN,
-		.placement = {PLACE_ANYWHERE, node},
-	};
-}
-
 /* Give mimalloc one more zone.  Not committed, so that it reports what it takes; unless it cannot
  * report, then it gets all of it and never gives a part back. */
 static int add_zone(unsigned node)
 {
+	static const struct zone_policy policy = {.name = "small", .pages = ZONE_WHEN_PROVEN};
 	size_t n = small_ledger_count, bytes = zone_share(SMALL_BYTES);
-	struct zone_policy policy = policy_on(node);
+	/* Where there are several nodes, a zone belongs to one, and mimalloc takes a thread's
+	 * segments from a zone of its node. */
 	int its_node = kernel->nodes() > 1 ? (int)node : -1;
 
 	if (n == SMALL_ZONES ||

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
+#include "kernel/nodes.h"
 #include "kernel/say.h"
 #include "options.h"
 #include "pmd/atomic.h"
@@ -348,6 +349,9 @@ void site_init(void)
 		return;
 	warm_up();
 	learn_init();
+	/* Before rules have a say: the loader's own requests may be the first to need it. */
+	if (site_rules.count && kernel->nodes() > 1)
+		nodes_open();
 	site_small = options.sites || rules_least(&site_rules) < LOOKED_UP;
 	site_active = true;
 }
