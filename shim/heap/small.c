@@ -38,6 +38,34 @@ static struct ledger *ledger_of(const void *p)
 	return NULL;
 }
 
+/* Zones as mimalloc knows them: as arenas, by a number. */
+static struct {
+	mi_arena_id_t id;
+	unsigned node; /* whose threads it serves */
+} arenas[SMALL_ZONES];
+
+static bool several_nodes(void)
+{
+	return kernel->nodes() > 1;
+}
+
+/* The newest zone of a node, else any. */
+static size_t zone_for(unsigned node)
+{
+	size_t n = at_acquire(&small_ledger_count);
+
+	while (n-- > 1)
+		if (arenas[n].node == node)
+			return n;
+	return 0;
+}
+
+/* Should this thread have its memory from another zone than it has? */
+static bool astray(void)
+{
+	return several_nodes() && zone_for(kernel->node()) != self.small_zone;
+}
+
 /* ---- what mimalloc calls instead of libc ---- */
 
 /* What its slots held before: libc's, for memory that is not ours to keep a ledger of. */
@@ -80,20 +108,20 @@ static int on_mprotect(void *addr, size_t bytes, int protection)
 		return fail(ENOMEM);
 	proof_check();
 	tick();
+	if (astray())
+		thread_recall();
 	return 0;
 }
 
 /* ---- zones ---- */
 
 /* Give mimalloc one more zone.  Not committed, so that it reports what it takes; unless it cannot
- * report, then it gets all of it and never gives a part back. */
+ * report, then it gets all of it and never gives a part back.  mimalloc itself knows of no node:
+ * it would refuse an arena to a thread that has moved to another. */
 static int add_zone(unsigned node)
 {
 	static const struct zone_policy policy = {.name = "small", .pages = ZONE_WHEN_PROVEN};
 	size_t n = small_ledger_count, bytes = zone_share(SMALL_BYTES);
-	/* Where there are several nodes, a zone belongs to one, and mimalloc takes a thread's
-	 * segments from a zone of its node. */
-	int its_node = kernel->nodes() > 1 ? (int)node : -1;
 
 	if (n == SMALL_ZONES ||
 	    ledger_open(&small_ledgers[n], &policy, SMALL_HINT(n), bytes, SEGMENT, SEGMENT))
@@ -102,22 +130,81 @@ static int add_zone(unsigned node)
 	bool reports = libc_madvise && libc_mprotect;
 	if (!reports && prefix_need(data, data->bytes))
 		return ENOMEM;
+	bool managed = mi_manage_os_memory_ex(data->base, data->bytes, !reports, false, true, -1,
+	                                      false, &arenas[n].id);
+	arenas[n].node = node;
 	at_publish(&small_ledger_count, n + 1);
-	return mi_manage_os_memory_ex(data->base, data->bytes, !reports, false, true, its_node,
-	                              false, NULL)
-	               ? 0
-	               : ENOMEM;
+	return managed ? 0 : ENOMEM;
 }
 
-/* All of mimalloc's memory is in use: is there address space for more? */
+/* ---- a thread's heaps ---- */
+
+/* Beside the one that mimalloc makes by itself: for what rules have a plan for and, where there are
+ * several nodes, for each zone that the thread had its memory from. */
+enum { THREAD_HEAPS = 15 };
+
+struct thread_heaps {
+	struct {
+		const struct plan *plan; /* or NULL */
+		size_t zone;             /* 0 where there is one node */
+		mi_heap_t *heap;
+	} of[THREAD_HEAPS];
+};
+
+static struct meta_pool thread_heaps_pool = META_POOL(sizeof(struct thread_heaps));
+
+/* A heap that is tied to an arena takes neither a free segment of another arena from mimalloc's
+ * cache nor one that an ended thread has left. */
+static mi_heap_t *new_heap(void)
+{
+	return several_nodes() ? mi_heap_new_in_arena(arenas[self.small_zone].id) : mi_heap_new();
+}
+
+/* Beyond so many, or without memory, the one that the thread has does. */
+static mi_heap_t *heap_for(const struct plan *plan)
+{
+	struct thread_heaps *mine = self.heaps;
+
+	if (!mine)
+		mine = self.heaps = meta_take(&thread_heaps_pool);
+	for (size_t i = 0; mine && i < THREAD_HEAPS; i++) {
+		if (!mine->of[i].heap) {
+			mine->of[i].heap = new_heap();
+			mine->of[i].plan = plan;
+			mine->of[i].zone = self.small_zone;
+		}
+		if (mine->of[i].plan == plan && mine->of[i].zone == self.small_zone &&
+		    mine->of[i].heap)
+			return mine->of[i].heap;
+	}
+	return mi_heap_get_default();
+}
+
+/* Where there are several nodes, a thread has all its memory from one zone at a time, that of the
+ * node it runs on. */
+static void take_zone(size_t zone)
+{
+	self.small_zone = zone;
+	mi_heap_set_default(heap_for(NULL));
+}
+
+void small_settle(void)
+{
+	if (several_nodes() && (!self.heaps || astray()))
+		take_zone(zone_for(kernel->node()));
+}
+
+/* All of the memory that this thread's heap may use is in use: is there address space for more? */
 static bool grow(void)
 {
+	unsigned node = several_nodes() ? kernel->node() : 0;
 	size_t before = at_acquire(&small_ledger_count);
 
 	pthread_mutex_lock(&grow_lock);
-	bool grown =
-		small_ledger_count != before || !add_zone(kernel->nodes() > 1 ? kernel->node() : 0);
+	bool grown = small_ledger_count != before || astray() || !add_zone(node);
 	pthread_mutex_unlock(&grow_lock);
+	if (grown)
+		small_settle();
 	return grown;
 }
 
@@ -130,7 +217,7 @@ static void set_mimalloc_options(void)
 	mi_option_set(mi_option_segment_decommit_delay, 0);
 	mi_option_set(mi_option_page_reset, 0);
 	mi_option_set(mi_option_limit_os_alloc, 1);
-	mi_option_set(mi_option_use_numa_nodes, kernel->nodes());
+	mi_option_set(mi_option_use_numa_nodes, 1);
 	mi_option_set(mi_option_large_os_pages, 0);
 	mi_option_set(mi_option_show_errors, 0);
 	/* A slice of the ledger must be mimalloc's slice, else part of one would be given. */
@@ -168,36 +255,6 @@ bool small_owns(const void *p)
 }
 
 /* ---- the calls ---- */
-
-/* A thread's heaps for what rules have a plan for. */
-enum { SITE_HEAPS = 15 };
-
-struct site_heaps {
-	struct {
-		const struct plan *plan;
-		mi_heap_t *heap;
-	} of[SITE_HEAPS];
-};
-
-static struct meta_pool site_heaps_pool = META_POOL(sizeof(struct site_heaps));
-
-/* Beyond so many plans, or without memory, the thread's usual heap does. */
-static mi_heap_t *heap_for(const struct plan *plan)
-{
-	struct site_heaps *mine = self.site_heaps;
-
-	if (!mine)
-		mine = self.site_heaps = meta_take(&site_heaps_pool);
-	for (size_t i = 0; mine && i < SITE_HEAPS; i++) {
-		if (!mine->of[i].heap) {
-			mine->of[i].heap = mi_heap_new();
-			mine->of[i].plan = plan;
-		}
-		if (mine->of[i].plan == plan && mine->of[i].heap)
-			return mine->of[i].heap;
-	}
-	return mi_heap_get_default();
-}
 
 static size_t at_least_16(size_t n)
 {
@@ -254,13 +311,16 @@ size_t small_usable(const void *p)
 void small_collect(void)
 {
 	mi_collect(true);
+	for (size_t i = 0; self.heaps && i < THREAD_HEAPS; i++)
+		if (self.heaps->of[i].heap)
+			mi_heap_collect(self.heaps->of[i].heap, true);
 }
 
 /* mimalloc takes down the thread's other heaps with its first. */
 void small_thread_end(void)
 {
 	mi_thread_done();
-	if (self.site_heaps)
-		meta_put(&site_heaps_pool, self.site_heaps);
-	self.site_heaps = NULL;
+	if (self.heaps)
+		meta_put(&thread_heaps_pool, self.heaps);
+	self.heaps = NULL;
 }

@@ -6,8 +6,8 @@
  * span at once and no system call is made for it (pmd/ledger.h).
  *
  * What a rule has a plan for gets a mimalloc heap of its own in each thread, so that it shares no
- * page of mimalloc's with anything else.  It lies in the same zones all the same: mimalloc 2.0.9
- * cannot tie a heap to a zone, so of a plan's settings the rest has no effect on small objects.
+ * page of mimalloc's with anything else.  It lies in the same zones all the same, so of a plan's
+ * settings the rest has no effect on small objects.
  *
  * Every function must be called between thread_enter() and thread_leave().
  */
@@ -46,6 +46,9 @@ void small_free(void *p);
 size_t small_usable(const void *p);
 /* Give what this thread's heap has free to the ledgers. */
 void small_collect(void);
+/* To be called in each thread before its first request and after thread_recall(): see that it has
+ * its memory from a zone of its node. */
+void small_settle(void);
 void small_thread_end(void);
 
 #endif

@@ -114,6 +114,25 @@ static void thread_end(void *unused)
 	pthread_mutex_unlock(&registry.lock);
 }
 
+/* The gate was closed by a fork() in another thread: wait until that is over. */
+static void wait_for_fork(void)
+{
+	set_in_call(0);
+	pthread_mutex_lock(&registry.lock);
+	pthread_mutex_unlock(&registry.lock);
+}
+
+static void enter(void)
+{
+	for (;;) {
+		set_in_call(1);
+		struct thread *forking = __atomic_load_n(&registry.forking, __ATOMIC_ACQUIRE);
+		if (!forking || forking == &self)
+			return;
+		wait_for_fork();
+	}
+}
+
 static void attach(void)
 {
 	set_in_call(0);
@@ -121,17 +140,12 @@ static void attach(void)
 	link_self();
 	unlock_registry();
 	stat_add(threads, 1);
+	enter();
+	small_settle();
+	thread_leave();
 	/* This allocates, and so comes back here: by now as an ordinary call. */
 	if (!kernel_is_main_thread())
 		__cxa_thread_atexit_impl(thread_end, NULL, &__dso_handle);
-}
-
-/* The gate was closed by a fork() in another thread: wait until that is over. */
-static void wait_for_fork(void)
-{
-	set_in_call(0);
-	pthread_mutex_lock(&registry.lock);
-	pthread_mutex_unlock(&registry.lock);
 }
 
 /* After thread_recall(). */
@@ -159,15 +173,13 @@ bool thread_enter(void)
 		return false;
 	if (self.state == THREAD_NEW)
 		attach();
-	else if (!self.plain_limit)
+	bool recalled = !self.plain_limit;
+	if (recalled)
 		reopen_gate();
-	for (;;) {
-		set_in_call(1);
-		struct thread *forking = __atomic_load_n(&registry.forking, __ATOMIC_ACQUIRE);
-		if (!forking || forking == &self)
-			return true;
-		wait_for_fork();
-	}
+	enter();
+	if (recalled)
+		small_settle();
+	return true;
 }
 
 void thread_late_lock(void)

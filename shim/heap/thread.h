@@ -28,7 +28,7 @@ enum thread_state {
 };
 
 struct extent_cache;
-struct site_heaps;
+struct thread_heaps;
 
 /* Kept to a few words: initial-exec TLS is scarce under dlopen. */
 struct thread {
@@ -44,9 +44,10 @@ struct thread {
 	size_t plain_limit;
 	/* Pointers below this are mimalloc's; 0 sends all to the slow path. */
 	uintptr_t free_limit;
-	struct extent_cache *cache;    /* large.c */
-	struct site_heaps *site_heaps; /* small.c */
-	struct thread *prev, *next;    /* registry lock */
+	struct extent_cache *cache; /* large.c */
+	struct thread_heaps *heaps; /* small.c */
+	size_t small_zone;          /* small.c: which its default heap takes from */
+	struct thread *prev, *next; /* registry lock */
 };
 
 /* Smaller requests take the slow path, which asks for 16 bytes: mimalloc aligns 8-byte blocks to 8,

@@ -41,7 +41,16 @@ int processor_of(int node)
 	return cpus.empty() ? -1 : std::stoi(cpus);
 }
 
-/* A thread that stays on a node, and ends with its scope. */
+void move_to(int node)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(processor_of(node), &set);
+	ASSERT_EQ(sched_setaffinity(0, sizeof(set), &set), 0);
+}
+
+/* A thread that stays on a node unless it moves, and ends with its scope. */
 class OnNode
 {
       public:
@@ -57,11 +66,7 @@ class OnNode
       private:
 	template <typename Body> static void pinned(int node, Body body)
 	{
-		cpu_set_t set;
-
-		CPU_ZERO(&set);
-		CPU_SET(processor_of(node), &set);
-		ASSERT_EQ(sched_setaffinity(0, sizeof(set), &set), 0);
+		move_to(node);
 		body();
 	}
 
@@ -221,6 +226,19 @@ TEST_P(Local, AfterFreeingAnotherNodesBlocks)
 		of_first.add();
 		EXPECT_GE(of_first.on(0), 99);
 		EXPECT_GE(of_second.on(1), 99) << "it moved";
+	});
+}
+
+TEST_P(Local, AfterMoving)
+{
+	OnNode(0, [&] {
+		Blocks before(GetParam()), after(GetParam());
+
+		before.add();
+		move_to(1);
+		after.add();
+		EXPECT_GE(before.on(0), 99);
+		EXPECT_GE(after.on(1), 99);
 	});
 }
 
