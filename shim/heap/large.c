@@ -41,7 +41,8 @@ static bool same_policy(const struct filler_policy *a, const struct filler_polic
 	const struct placement *p = &a->zone.placement, *q = &b->zone.placement;
 
 	return a->zone.pages == b->zone.pages && p->mode == q->mode && p->node == q->node &&
-	       a->release == b->release && a->heal == b->heal;
+	       a->release == b->release && a->heal == b->heal &&
+	       !strcmp(a->zone.name, b->zone.name);
 }
 
 static struct filler *find_filler(const struct filler_policy *policy)
@@ -106,6 +107,8 @@ static struct filler_policy policy_of(const struct plan *plan)
 		policy.zone.pages = plan->pages == PAGES_BASE ? ZONE_BASE : ZONE_HUGE;
 	if (plan->pages == PAGES_BASE)
 		policy.zone.name = "large base";
+	if (plan->name[0])
+		policy.zone.name = plan->name;
 	policy.release = plan->release;
 	policy.heal = plan->heal != SWITCH_OFF;
 	if (plan->node_mode)

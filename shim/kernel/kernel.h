@@ -77,6 +77,9 @@ struct kernel {
 	/* Place what is faulted in from now on (mbind).  A range with another placement than its
 	 * neighbour's is a VMA of its own. */
 	int (*place)(void *addr, size_t bytes, const struct placement *where);
+	/* Name anonymous memory in /proc/PID/maps: PR_SET_VMA_ANON_NAME.  Nothing where the kernel
+	 * was built without; a range with another name than its neighbour's is a VMA of its own. */
+	void (*name)(void *addr, size_t bytes, const char *name);
 	/* The node that the calling thread runs on now, and how many nodes may hold memory (1 on
 	 * most machines; asked once). */
 	unsigned (*node)(void);

@@ -13,6 +13,7 @@
 #include "kernel/pressure.h"
 #include "kernel/scan.h"
 #include "kernel/sysfs.h"
+#include "kernel/vma_name.h"
 
 /* Debian 12's headers know these; older ones may not (K5). */
 #ifndef MADV_COLD
@@ -166,6 +167,7 @@ const struct kernel kernel_linux = {
 	.remap = linux_remap,
 	.resident = linux_resident,
 	.place = nodes_place,
+	.name = vma_name,
 	.node = nodes_here,
 	.nodes = nodes_count,
 	.populate = linux_populate,

@@ -125,6 +125,8 @@ static void follow(const struct plan *plan, struct span s)
 {
 	struct placement where = plan_placement(plan);
 
+	if (plan->name[0])
+		kernel->name((void *)s.start, span_bytes(s), plan->name);
 	if (plan->pages == PAGES_BASE)
 		advise_base(s);
 	if (where.mode != PLACE_ANYWHERE && kernel->place((void *)s.start, span_bytes(s), &where))
@@ -243,7 +245,7 @@ static bool is_packable(const void *addr, size_t bytes, int protection, int flag
 
 static bool may_share_unit(const struct plan *plan)
 {
-	return !plan || (plan->pages != PAGES_BASE && !plan->node_mode);
+	return !plan || (plan->pages != PAGES_BASE && !plan->node_mode && !plan->name[0]);
 }
 
 /* Where we want it; a negative value if the kernel shall decide. */

@@ -153,6 +153,7 @@ void zone_join(struct zone *z)
 {
 	stat_add(zones, 1);
 	place(z, z->data.base, z->data.bytes);
+	kernel->name(z->data.base, z->data.bytes, z->policy.name);
 	pthread_mutex_lock(&lock);
 	if (wants_huge(z))
 		advise_huge(z);
@@ -178,7 +179,7 @@ bool zones_proven(void)
 	return at_get(&proven);
 }
 
-/* What remap() made anew lost its place, too. */
+/* What remap() made anew lost its place and its name, too. */
 void zone_readvise(struct zone *z, void *addr, size_t bytes)
 {
 	int error = at_acquire(&z->huge) ? kernel->advise_huge(addr, bytes)
@@ -187,6 +188,7 @@ void zone_readvise(struct zone *z, void *addr, size_t bytes)
 	if (error)
 		stat_add(advice_failures, 1);
 	place(z, addr, bytes);
+	kernel->name(addr, bytes, z->policy.name);
 }
 
 int zone_return(struct zone *z, void *addr, size_t bytes, bool afresh)

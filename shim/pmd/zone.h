@@ -45,7 +45,7 @@ static inline int prefix_need(struct prefix *p, size_t bytes)
 
 /* What holds for the whole of a zone. */
 struct zone_policy {
-	const char *name;
+	const char *name; /* in reports and, where the kernel has names, in /proc/PID/maps */
 	enum { ZONE_WHEN_PROVEN, ZONE_HUGE, ZONE_BASE } pages;
 	struct placement placement; /* on NUMA nodes (kernel/kernel.h) */
 };

@@ -54,6 +54,16 @@ class Stat(Case):
             self.assertEqual({z["name"]: z[here] for z in seen["zones"]},
                              {z["name"]: z[key] for z in report["ranges"]})
 
+    def test_what_a_rule_names_is_a_zone_of_its_own(self):
+        rules = self.write("rules.ini", "[site blocks]\nsize = 1M..2M\nname = the blocks\n")
+        path = self.path("report.json")
+        self.hold_preloaded(work=REPORT.format(path=path), conf=f"rules:{rules}")
+        resident = {range["name"]: range["resident"]
+                    for range in loads(self.read("report.json"))["ranges"]}
+        self.assertEqual(sorted(resident), ["large", "small", "the blocks"])
+        self.assertGreaterEqual(resident["the blocks"], 64 * MIB)
+        self.assertLess(resident["large"], 16 * MIB)
+
     def test_zones_add_up(self):
         seen = self.stat(self.hold_preloaded().pid)
         self.assertEqual([zone["name"] for zone in seen["zones"]], ["small", "large"])

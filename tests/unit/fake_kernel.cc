@@ -52,6 +52,9 @@ struct kernel make_hooks()
 	k.place = [](void *addr, size_t bytes, const struct placement *where) {
 		return installed->put_on(addr, bytes, where);
 	};
+	k.name = [](void *addr, size_t bytes, const char *name) {
+		installed->give_name(addr, bytes, name);
+	};
 	k.populate = [](void *addr, size_t bytes) { return installed->populate(addr, bytes); };
 	k.node = []() { return installed->node.load(); };
 	k.nodes = []() { return installed->nodes.load(); };
@@ -295,7 +298,7 @@ template <typename F> void Kernel::each_unit(const Span &s, F f)
 bool Kernel::Page::same_vma(const Page &other) const
 {
 	return mapped == other.mapped && usable == other.usable && locked == other.locked &&
-	       advice == other.advice && vma == other.vma;
+	       advice == other.advice && vma == other.vma && name == other.name;
 }
 
 size_t Kernel::really_resident(const Region &region, size_t first, size_t end) const
@@ -707,6 +710,25 @@ struct placement Kernel::placement(const void *addr) const
 	Region *region = region_of(addr);
 
 	return region ? region->where : (struct placement){};
+}
+
+// As the VMAs of a range have one name each, of its pages all or none may have one.
+void Kernel::give_name(void *addr, size_t bytes, const char *name)
+{
+	std::lock_guard<std::mutex> hold(mutex);
+	Span s = span(addr, bytes);
+
+	ASSERT_TRUE(s.region) << "no reservation";
+	for (size_t i = s.first; i < s.end; i++)
+		s.region->pages[i].name = name;
+}
+
+const char *Kernel::name(const void *page) const
+{
+	std::lock_guard<std::mutex> hold(mutex);
+	Region *region = region_of(page);
+
+	return region ? region->pages[span(const_cast<void *>(page), machine.page).first].name : nullptr;
 }
 
 int Kernel::populate(void *addr, size_t bytes)

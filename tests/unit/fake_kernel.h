@@ -128,6 +128,7 @@ class Kernel
 	// ---- NUMA ----
 	std::atomic<unsigned> nodes{1}, node{0};
 	struct placement placement(const void *addr) const; // of the reservation that holds addr
+	const char *name(const void *page) const;           // in /proc/PID/maps; or null
 
 	// ---- the clock, and pressure ----
 	std::atomic<bool> short_of_memory{false};
@@ -152,12 +153,14 @@ class Kernel
 	size_t resident(void *addr, size_t bytes);
 	int put_on(void *addr, size_t bytes, const struct placement *where);
 	int populate(void *addr, size_t bytes);
+	void give_name(void *addr, size_t bytes, const char *name);
 
       private:
 	struct Page {
 		bool mapped, usable, locked, owned;
 		Advice advice;
 		uint16_t vma; // 0: the reservation's own; else of which move()
+		const char *name;
 		bool same_vma(const Page &other) const;
 	};
 	enum State : uint8_t {

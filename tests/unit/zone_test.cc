@@ -9,6 +9,7 @@
 #include "fake_kernel.h"
 
 extern "C" {
+#include "kernel/vma_name.h"
 #include "pmd/meta.h"
 #include "pmd/zone.h"
 #include "report/stats.h"
@@ -300,6 +301,33 @@ TEST_P(Zone, ReadvisesAsTheZoneIs)
 	fake.fail_always(fake::ADVISE_HUGE);
 	zone_readvise(&z, z.data.base, machine.unit);
 	EXPECT_EQ(stats.advice_failures, 1u);
+}
+
+TEST_P(Zone, HasItsNameAlsoWhereItWasMappedAfresh)
+{
+	zone z = {};
+
+	ASSERT_EQ(open_and_join(&z, 8), 0);
+	ASSERT_EQ(prefix_need(&z.data, 8 * machine.unit), 0);
+	EXPECT_STREQ(fake.name(z.data.base + 7 * machine.unit), z.policy.name);
+	char *unit = z.data.base + 2 * machine.unit;
+	ASSERT_EQ(kernel->remap(unit, machine.unit), 0);
+	EXPECT_EQ(fake.name(unit), nullptr) << "the fake forgets names as the kernel does";
+	ASSERT_EQ(zone_return(&z, unit, machine.unit, true), 0);
+	EXPECT_STREQ(fake.name(unit), z.policy.name);
+	EXPECT_EQ(fake.vmas(unit), 1u);
+}
+
+TEST(VmaName, IsOneThatTheKernelTakes)
+{
+	char text[VMA_NAME];
+
+	vma_name_text(text, "table of orders");
+	EXPECT_STREQ(text, "unsplit table of orders");
+	vma_name_text(text, "a\\b`c$d[e]f\ng\xc3\xa4");
+	EXPECT_STREQ(text, "unsplit a_b_c_d_e_f_g__");
+	vma_name_text(text, std::string(200, 'x').c_str());
+	EXPECT_EQ(text, "unsplit " + std::string(VMA_NAME - 1 - strlen("unsplit "), 'x'));
 }
 
 TEST_P(Zone, ReturnsWithACallOrAfresh)
