@@ -101,6 +101,8 @@ struct filler_request {
 	size_t growth; /* units to leave free behind a large extent, so that it can grow */
 };
 
+/* *f must be all zero.  Only what differs is written: a static one costs no page faults for what it
+ * does not come to use. */
 void filler_init(struct filler *f, const struct filler_policy *policy);
 /* Reserve one more zone of up to `bytes`, at `hint` if that is free.  Returns 0 or ENOMEM.  Callers
  * take turns. */

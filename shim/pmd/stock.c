@@ -1,7 +1,6 @@
 #include "pmd/stock.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "kernel/say.h"
 #include "pmd/demand.h"
@@ -10,7 +9,6 @@
 
 void filler_init(struct filler *f, const struct filler_policy *policy)
 {
-	memset(f, 0, sizeof(*f));
 	f->policy = *policy;
 	f->sparse_percent = FILLER_SPARSE_PERCENT;
 	f->lock = (pthread_mutex_t)PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;

@@ -94,7 +94,7 @@ class FillerOn
       public:
 	explicit FillerOn(size_t units = 16, size_t page = 4096, size_t unit = 2u << 20,
 	                  bool proven = true)
-	    : fake(page, unit), filler(new struct filler)
+	    : fake(page, unit), filler(new struct filler())
 	{
 		filler_init(f(), &fake::ANY_FILLER);
 		if (proven)
@@ -605,7 +605,7 @@ TEST(FillerZones, EachCallFailingInTurn)
 
 	for (bool more = true; more;) {
 		fake::Kernel fake;
-		std::unique_ptr<struct filler> f(new struct filler);
+		std::unique_ptr<struct filler> f(new struct filler());
 		filler_request request = {10, 1, 0};
 		bool zero;
 

@@ -39,7 +39,7 @@ class Release
       public:
 	static constexpr size_t LEDGERS = 2;
 
-	explicit Release(size_t units = 128) : filler(new struct filler), delay(SECOND)
+	explicit Release(size_t units = 128) : filler(new struct filler()), delay(SECOND)
 	{
 		options_default(&options);
 		memset(ledgers, 0, sizeof(ledgers));
