@@ -121,11 +121,9 @@ static char *frame_of(const struct site *site, size_t i)
 	            (unsigned long)site_frame_offset(site->frames[i]));
 }
 
-static size_t caller_of(const struct site *site)
+/* The stack as rules look at it; functions are to be freed. */
+static void name_frames(struct rule_frame *named, const struct site *site)
 {
-	struct rule_frame named[FRAMES_MOST];
-	const struct rule_frame *caller;
-
 	for (size_t i = 0; i < site->frame_count; i++) {
 		char *frame = frame_of(site, i);
 
@@ -135,22 +133,42 @@ static size_t caller_of(const struct site *site)
 		};
 		free(frame);
 	}
-	caller = rules_caller(named, site->frame_count);
+}
+
+static void free_frames(struct rule_frame *named, const struct site *site)
+{
 	for (size_t i = 0; i < site->frame_count; i++)
 		free((char *)named[i].function);
-	return caller ? (size_t)(caller - named) : 0;
+}
+
+/* A function of a stripped file has no name, but one further out may have. */
+static char *name_of_caller(const struct rule_frame *named, const struct site *site)
+{
+	const struct rule_frame *caller = rules_caller(named, site->frame_count);
+	size_t at = caller ? (size_t)(caller - named) : 0, outer = at;
+	char *frame = frame_of(site, at), *name;
+
+	while (outer < site->frame_count && !*named[outer].function)
+		outer++;
+	name = text("%s%s%s", frame_text(frame, true),
+	            outer > at && outer < site->frame_count ? " from " : "",
+	            outer > at && outer < site->frame_count ? named[outer].function : "");
+	free(frame);
+	return name;
 }
 
 /* "RULE: FUNCTION (FILE:LINE)", as far as they are known: of the innermost frame that is not the C
- * or C++ runtime's.  Good until the next call. */
-static const char *name_of(const struct site *site)
+ * or C++ runtime's.  To be freed. */
+static char *name_of(const struct site *site)
 {
-	static char name[640];
-	char *frame = frame_of(site, caller_of(site));
+	struct rule_frame named[FRAMES_MOST];
+	char *caller, *name;
 
-	say_into(name, sizeof(name), "%s%s%s", site->rule ? site->rule->title : "",
-	         site->rule ? ": " : "", frame_text(frame, true));
-	free(frame);
+	name_frames(named, site);
+	caller = name_of_caller(named, site);
+	name = site->rule ? text("%s: %s", site->rule->title, caller) : text("%s", caller);
+	free_frames(named, site);
+	free(caller);
 	return name;
 }
 
@@ -158,7 +176,7 @@ static const char *name_of(const struct site *site)
 
 static void emit_site(struct emitter *e, const struct site *site)
 {
-	char hash[24], frames[REPORT_FRAMES_SIZE];
+	char hash[24], frames[REPORT_FRAMES_SIZE], *name = name_of(site);
 
 	site_hex(hash, sizeof(hash), site->hash, 16);
 	report_frames(frames, sizeof(frames), site);
@@ -168,17 +186,21 @@ static void emit_site(struct emitter *e, const struct site *site)
 	emitter_number(e, "count", site->count, "", "");
 	emitter_number(e, "bytes", site->bytes, "bytes", "");
 	emitter_string(e, "rule", site->rule ? site->rule->title : "-", "");
-	emitter_string(e, "name", name_of(site), "");
+	emitter_string(e, "name", name, "");
 	emitter_string(e, "frames", frames, "");
 	emitter_close_row(e);
+	free(name);
 }
 
 /* Not by the emitter: in its tables the name, which is long, would come first. */
 static void print_site(const struct site *site)
 {
+	char *name = name_of(site);
+
 	printf("%10.1fM%10lu  %-8s", (double)site->bytes / (1 << 20), (unsigned long)site->count,
 	       report_kinds(site));
-	printf("%.46s\n", name_of(site));
+	printf("%.46s\n", name);
+	free(name);
 }
 
 static size_t at_most(const struct live_site_list *l, size_t most)
