@@ -81,6 +81,17 @@ class Record(Recorded):
             self.assertEqual((row["backed"], row["huge"]),
                              (kernel["Anonymous"], kernel["AnonHugePages"]))
 
+    def test_a_process_without_the_library(self):
+        pid = self.hold(mib=8).pid
+        path = self.path("run.csv")
+        recorder = self.start([setting("UNSPLIT_CLI"), "record", "-i", "10", "-o", path, "-p",
+                               str(pid)], env=environment())
+        while not os.path.exists(path) or len(self.read("run.csv").splitlines()) < 4:
+            self.assertIsNone(recorder.poll())
+        for row in self.rows()[:3]:
+            self.assertIsNone(row["used"])
+            self.assertGreaterEqual(row["backed"], 8 * MIB)
+
     def test_what_is_ended_by_a_signal_is_whole(self):
         program = self.hold_preloaded(mib=8)
         path = self.path("run.csv")
@@ -124,6 +135,9 @@ class Record(Recorded):
         with open("/proc/sys/kernel/pid_max", encoding="ascii") as file:
             beyond = int(file.read())
         self.refuses([*args, beyond], 1, f"there is no process {beyond}")
+        zombie = self.start(["/bin/true"])
+        os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
+        self.refuses([*args, zombie.pid], 1, f"process {zombie.pid} (true) has ended")
         library = f"{setting('UNSPLIT_TEST_PROGRAMS')}/foreign/version/libunsplit.so.0"
         pid = self.hold(mib=1, library=library).pid
         outcome = self.unsplit(*args, pid)
