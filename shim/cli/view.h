@@ -38,8 +38,8 @@ struct view {
 	bool charged_known;
 };
 
-/* Called with each zone: VIEW_SMALL or VIEW_LARGE, where the part of it lies that was ever used, and
- * whether it is advised to be huge.  Returns 0 or an errno value, which ends the visit. */
+/* Called with each zone: VIEW_SMALL or VIEW_LARGE, where the part of it lies that was ever used,
+ * and whether it is advised to be huge.  Returns 0 or an errno value, which ends the visit. */
 typedef int (*zone_visitor)(int kind, uint64_t start, uint64_t end, bool huge, void *arg);
 int view_each_zone(const struct view *v, struct process *p, zone_visitor visit, void *arg);
 
