@@ -7,6 +7,9 @@
 #include "heap/large.h"
 #include "heap/small.h"
 #include "pmd/demand.h"
+#include "site/modules.h"
+#include "site/rules.h"
+#include "site/sites.h"
 
 extern const struct unsplit_stats_header unsplit_stats_header;
 
@@ -22,6 +25,8 @@ EXPORT const struct unsplit_stats_header unsplit_stats_header = {
 	.small_kept = {&small_ledgers[0].kept, sizeof(struct ledger), SMALL_ZONES, 0, 1},
 	.large_kept = {&large_fillers[0].kept.units, sizeof(struct filler), LARGE_FILLERS, 0, 1},
 	.units_used = &demand.units,
+	.sites = {&sites_table, &sites_used, modules, &site_rules, sizeof(struct site),
+                  sizeof(struct module), sizeof(struct rule)},
 	.names =
 #define STAT(name, unit, help) #name " "
 #include "report/stats.def"

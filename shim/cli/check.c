@@ -11,6 +11,7 @@
 
 #include "cli/cgroup.h"
 #include "cli/cli.h"
+#include "cli/host_nodes.h"
 #include "kernel/sysfs.h"
 
 #define MIB (1ul << 20)
@@ -125,51 +126,11 @@ struct check check_defrag(const struct host *h)
 		write_knob("madvise", SYSFS_THP "defrag"));
 }
 
-static unsigned order_of(uint64_t bytes)
-{
-	return (unsigned)__builtin_ctzl(bytes / (unsigned long)sysconf(_SC_PAGESIZE));
-}
-
-/* One line of /proc/buddyinfo, "Node 0, zone Normal 12 3 ...": a count of free blocks for each
- * order, in huge pages. */
-static uint64_t free_units_of_line(char *line, unsigned wanted)
-{
-	uint64_t units = 0;
-	char *count = strstr(line, "zone"), *rest;
-	unsigned order = 0;
-
-	strtok_r(count ? count : line, " ", &rest);
-	strtok_r(NULL, " ", &rest); /* the zone's name */
-	while ((count = strtok_r(NULL, " \n", &rest))) {
-		if (order >= wanted)
-			units += strtoull(count, NULL, 10) << (order - wanted);
-		order++;
-	}
-	return units;
-}
-
-/* False if there is no such file. */
-static bool free_units(const struct host *h, uint64_t *units)
-{
-	FILE *file = fopen(host_path(h, "/proc/buddyinfo"), "re");
-	char *line = NULL;
-	size_t size = 0;
-
-	*units = 0;
-	if (!file)
-		return false;
-	while (getline(&line, &size, file) > 0)
-		*units += free_units_of_line(line, order_of(h->unit));
-	free(line);
-	fclose(file);
-	return true;
-}
-
 struct check check_free_blocks(const struct host *h)
 {
 	uint64_t units;
 
-	if (!h->unit || !free_units(h, &units))
+	if (!h->unit || !host_free_units(h, ALL_NODES, &units))
 		return found_nothing();
 	if (units)
 		return found_ok(text("%lu huge pages (%s) could be had from free memory now",

@@ -59,6 +59,8 @@ struct check check_zero_page(const struct host *h);
 struct check check_underused(const struct host *h);
 struct check check_block_types(const struct host *h);
 struct check check_pressure(const struct host *h);
+/* Of each NUMA node, where there are several (host_nodes.c). */
+struct check check_nodes(const struct host *h);
 
 /* This process, as its children will inherit it. */
 struct check check_process_flag(const struct host *h);

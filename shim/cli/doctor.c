@@ -8,6 +8,7 @@
 
 #include "cli/check.h"
 #include "cli/flags.h"
+#include "cli/host_nodes.h"
 #include "cli/target.h"
 #include "kernel/say.h"
 #include "report/emitter.h"
@@ -24,7 +25,8 @@ static struct check (*const checks[])(const struct host *h) = {
 	check_khugepaged,    check_khugepaged_limits,
 	check_other_sizes,   check_shared,
 	check_zero_page,     check_underused,
-	check_block_types,   check_pressure,
+	check_block_types,   check_nodes,
+	check_pressure,
 };
 
 /* What was found so far. */
@@ -113,24 +115,41 @@ static void print_conclusion(const struct findings *f)
 	printf("The one thing to change: %s\n", the_one_change(f));
 }
 
+static void emit_nodes(struct emitter *e, const struct host *h)
+{
+	static struct host_node nodes[NODES_MOST];
+	size_t count = host_nodes(h, nodes);
+
+	emitter_open_table(e, "nodes", "");
+	for (size_t i = 0; i < count; i++) {
+		emitter_open_row(e);
+		emitter_number(e, "node", nodes[i].number, "", "");
+		emitter_number(e, "free", nodes[i].free, "bytes", "");
+		emitter_number(e, "huge_pages_free", nodes[i].units, "", "");
+		emitter_close_row(e);
+	}
+	emitter_close_table(e);
+}
+
 /* 0 or an errno value. */
-static int emit_conclusion(struct findings *f)
+static int emit_conclusion(struct findings *f, const struct host *h)
 {
 	struct emitter *e = &f->emitter;
 
 	emitter_close_table(e);
+	emit_nodes(e, h);
 	emitter_number(e, "given", all_is_well(f), "", "");
 	emit_or_null(e, "reason", all_is_well(f) ? NULL : f->first_bad.text);
 	emit_or_null(e, "change", all_is_well(f) ? NULL : the_one_change(f));
 	return emitter_finish(e);
 }
 
-static int conclude(struct findings *f)
+static int conclude(struct findings *f, const struct host *h)
 {
 	int error = 0;
 
 	if (f->json)
-		error = emit_conclusion(f);
+		error = emit_conclusion(f, h);
 	else
 		print_conclusion(f);
 	if (error)
@@ -194,7 +213,7 @@ static int doctor_main(char **args)
 	 * the trial could only be killed for exceeding a limit. */
 	if (!r.root && f.first_bad.verdict == CHECK_SILENT)
 		take(&f, check_given(&h));
-	return conclude(&f);
+	return conclude(&f, &h);
 }
 
 const struct command doctor_command = {

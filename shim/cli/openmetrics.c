@@ -195,11 +195,41 @@ static void put_zones(FILE *out, const char *key, const char *help, const struct
 	}
 }
 
+/* Reports of machines with one node have no such table. */
+static void put_nodes(FILE *out, const struct report_file *f)
+{
+	json_t *node;
+	size_t i;
+
+	json_array_foreach(json_object_get(f->root, "nodes"), i, node)
+	{
+		const json_t *number = json_object_get(node, "node");
+		const json_t *bytes = json_object_get(node, "heap");
+
+		if (!json_is_integer(number) || !json_is_integer(bytes))
+			continue;
+		fputs("unsplit_node_heap_bytes", out);
+		put_labels(out, f);
+		fprintf(out, ",node=\"%lu\"} %lu\n", (unsigned long)json_integer_value(number),
+		        (unsigned long)json_integer_value(bytes));
+	}
+}
+
+static void put_all_nodes(FILE *out, const struct report_file *files, size_t count)
+{
+	fputs("# TYPE unsplit_node_heap_bytes gauge\n# UNIT unsplit_node_heap_bytes bytes\n"
+	      "# HELP unsplit_node_heap_bytes bytes of the heap on a NUMA node, by sampling\n",
+	      out);
+	for (size_t i = 0; i < count; i++)
+		put_nodes(out, &files[i]);
+}
+
 void openmetrics_write(FILE *out, const struct report_file *files, size_t count)
 {
 	put_info(out, files, count);
 	put_zones(out, "resident", "in memory", files, count);
 	put_zones(out, "huge", "mapped by huge pages", files, count);
+	put_all_nodes(out, files, count);
 	for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++) {
 		struct family f;
 

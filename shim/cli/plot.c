@@ -13,6 +13,7 @@
 
 #include "cli/flags.h"
 #include "cli/output.h"
+#include "cli/plot_script.h"
 #include "cli/record.h"
 #include "cli/sample.h"
 #include "cli/target.h"
@@ -21,14 +22,9 @@
 enum { COLUMNS = 1 + SAMPLE_FIGURES };
 
 struct request {
-	const char *input, *output, *title;
+	const char *output, *title;
 	const char *terminal; /* gnuplot's name for the output's form */
-};
-
-/* What a look through the recording found. */
-struct recording {
-	unsigned long rows;
-	bool drawn[SAMPLE_FIGURES]; /* some row has a value */
+	char **inputs;
 };
 
 /* ---- the recording ---- */
@@ -100,8 +96,9 @@ static bool check_rows(const char *path, FILE *file, struct recording *r)
 	return good;
 }
 
-static bool check(const char *path, struct recording *r)
+static bool check(struct recording *r)
 {
+	const char *path = r->path;
 	FILE *file = fopen(path, "re");
 	bool good;
 
@@ -121,65 +118,6 @@ static bool check(const char *path, struct recording *r)
 
 /* ---- gnuplot ---- */
 
-/* In gnuplot's single quotes only the quote itself is special. */
-static void put_quoted(FILE *out, const char *s)
-{
-	putc('\'', out);
-	for (; *s; s++) {
-		if (*s == '\'')
-			putc('\'', out);
-		putc(*s == '\n' ? ' ' : *s, out);
-	}
-	putc('\'', out);
-}
-
-static const struct curve {
-	enum sample_figure figure;
-	const char *name, *colour;
-} curves[] = {
-	{SAMPLE_CHARGED, "charged to the cgroup", "#999999"},
-	{SAMPLE_BACKED, "backed", "#0072b2"},
-	{SAMPLE_HUGE, "on huge pages", "#009e73"},
-	{SAMPLE_USED, "used by the program", "#d55e00"},
-};
-
-static void put_curves(FILE *out, const struct request *q, const struct recording *r)
-{
-	const char *before = "plot ";
-
-	for (size_t i = 0; i < sizeof(curves) / sizeof(curves[0]); i++) {
-		if (!r->drawn[curves[i].figure])
-			continue;
-		fputs(before, out);
-		/* A name that starts with '<' would be a command to gnuplot, and '-' its input. */
-		put_quoted(out, text("%s%s", *q->input == '/' ? "" : "./", q->input));
-		fprintf(out,
-		        " using ($1/1000):($%d/1048576) with lines linewidth 2 linecolor rgb '%s' "
-		        "title '%s'",
-		        curves[i].figure + 2, curves[i].colour, curves[i].name);
-		before = ", ";
-	}
-	putc('\n', out);
-}
-
-static void put_script(FILE *out, const struct request *q, const struct recording *r,
-                       const char *target)
-{
-	fprintf(out, "set terminal %s size 900,500\nset output ", q->terminal);
-	put_quoted(out, target);
-	fputs("\nset datafile separator ','\n"
-	      "set datafile columnheaders\n"
-	      "set xlabel 'seconds'\nset ylabel 'MiB'\n"
-	      "set yrange [0:*]\nset grid\nset key outside below horizontal\n",
-	      out);
-	if (q->title) {
-		fputs("set title ", out);
-		put_quoted(out, q->title);
-		fputs(" noenhanced\n", out);
-	}
-	put_curves(out, q, r);
-}
-
 _Noreturn static void become_gnuplot(const char *path, const int *script)
 {
 	dup2(script[0], STDIN_FILENO);
@@ -188,8 +126,7 @@ _Noreturn static void become_gnuplot(const char *path, const int *script)
 }
 
 /* Whether gnuplot liked the script and did its work. */
-static bool run(const char *path, const struct request *q, const struct recording *r,
-                const char *target)
+static bool run(const char *path, const struct request *q, const struct plot *p)
 {
 	int script[2], status = 0;
 	FILE *out;
@@ -205,7 +142,7 @@ static bool run(const char *path, const struct request *q, const struct recordin
 	signal(SIGPIPE, SIG_IGN); /* its exit status says enough */
 	out = fdopen(script[1], "w");
 	if (out) {
-		put_script(out, q, r, target);
+		plot_script(out, p);
 		fclose(out);
 	}
 	if (out && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
@@ -245,44 +182,66 @@ static bool parse(struct request *q, char **args)
 	args = take_flags("plot", args, flags, sizeof(flags) / sizeof(flags[0]), false);
 	if (!args)
 		return false;
-	if (!args[0] || args[1] || !q->output) {
-		say("plot needs one recording and -o FILE; \"unsplit help plot\" tells more");
+	if (!args[0] || !q->output) {
+		say("plot needs a recording and -o FILE; \"unsplit help plot\" tells more");
 		return false;
 	}
-	q->input = args[0];
+	q->inputs = args;
 	q->terminal = terminal_of(q->output);
 	if (!q->terminal)
 		say("plot: option -o: \"%s\" does not end in .svg or .png", q->output);
 	return q->terminal != NULL;
 }
 
+/* All of them, or NULL after a line on stderr: a drawing without one would mislead. */
+static struct recording *check_all(char **paths, size_t *count)
+{
+	struct recording *recordings;
+
+	for (*count = 0; paths[*count];)
+		(*count)++;
+	recordings = calloc(*count, sizeof(*recordings));
+	if (!recordings)
+		die("out of memory");
+	for (size_t i = 0; i < *count; i++) {
+		recordings[i].path = paths[i];
+		if (!check(&recordings[i]))
+			return NULL;
+	}
+	return recordings;
+}
+
 static int plot_main(char **args)
 {
 	struct request q = {.title = NULL};
-	struct recording r = {0};
+	struct plot p;
 	char gnuplot[PATH_MAX];
 	struct output o;
 	bool drawn;
 
 	if (!parse(&q, args))
 		return EXIT_USAGE;
-	if (!check(q.input, &r) || !find_gnuplot(gnuplot, sizeof(gnuplot)) ||
-	    !output_open(&o, q.output))
+	p = (struct plot){.terminal = q.terminal, .title = q.title};
+	p.recordings = check_all(q.inputs, &p.count);
+	if (!p.recordings || !find_gnuplot(gnuplot, sizeof(gnuplot)) || !output_open(&o, q.output))
 		return 1;
-	drawn = run(gnuplot, &q, &r, o.temporary);
+	p.target = o.temporary;
+	drawn = run(gnuplot, &q, &p);
 	return output_close(&o, drawn) && drawn ? 0 : 1;
 }
 
 const struct command plot_command = {
 	.name = "plot",
-	.summary = "draw a recording: what was used, backed, charged and huge over time",
-	.usage = "Usage: unsplit plot RECORDING -o FILE.svg|FILE.png [--title TEXT]\n"
+	.summary = "draw recordings: what was used, backed, charged and huge over time",
+	.usage = "Usage: unsplit plot RECORDING... -o FILE.svg|FILE.png [--title TEXT]\n"
 		 "\n"
 		 "Draw what `unsplit record` wrote: the memory that the program used, that was\n"
 		 "backed, that was on huge pages, and that its memory cgroup was charged, over\n"
-		 "time.  Needs gnuplot.\n"
+		 "time.  Of several recordings, such as one without the library and one with it,\n"
+		 "only what was charged (or backed, where that is not known) and how much of it\n"
+		 "was huge, a line each, named as its file is.  Needs gnuplot.\n"
 		 "\n"
-		 "The exit status is 0; 1 if the recording cannot be read or drawn; 2 on wrong\n"
+		 "The exit status is 0; 1 if a recording cannot be read or drawn; 2 on wrong\n"
 		 "usage.\n",
 	.main = plot_main,
 };

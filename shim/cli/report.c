@@ -46,9 +46,15 @@ static const struct column {
 
 enum { COLUMNS = sizeof(columns) / sizeof(columns[0]) };
 
+/* So that a process id of seven digits and a command of 15 bytes, the longest, fit into a line. */
+static int width_of(const struct column *c)
+{
+	return c->kind == BYTES ? 10 : 8;
+}
+
 static void print_cell(FILE *out, const struct report_file *f, const struct column *c)
 {
-	int width = c->kind == BYTES ? 11 : 9;
+	int width = width_of(c);
 	uint64_t value;
 
 	if (!report_number(f, c->section, c->key, &value))
@@ -61,15 +67,15 @@ static void print_cell(FILE *out, const struct report_file *f, const struct colu
 
 static void print_table(FILE *out, const struct reports *r)
 {
-	fprintf(out, "%-9s", "PID");
+	fprintf(out, "%-8s", "PID");
 	for (int i = 0; i < COLUMNS; i++)
-		fprintf(out, "%*s", columns[i].kind == BYTES ? 11 : 9, columns[i].head);
+		fprintf(out, "%*s", width_of(&columns[i]), columns[i].head);
 	fputs("  COMMAND\n", out);
 	for (size_t n = 0; n < r->count; n++) {
 		uint64_t pid = 0;
 
 		report_number(&r->files[n], NULL, "pid", &pid);
-		fprintf(out, "%-9lu", (unsigned long)pid);
+		fprintf(out, "%-8lu", (unsigned long)pid);
 		for (int i = 0; i < COLUMNS; i++)
 			print_cell(out, &r->files[n], &columns[i]);
 		/* It came from a file, which may hold anything: a terminal obeys control

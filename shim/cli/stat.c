@@ -1,12 +1,15 @@
 /* stat.c: `unsplit stat`: a running process, from outside. */
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/flags.h"
+#include "cli/live_nodes.h"
+#include "cli/live_sites.h"
 #include "cli/sample.h"
 #include "cli/view.h"
 #include "kernel/kernel.h"
@@ -22,6 +25,8 @@ struct request {
 	bool json;
 	uint64_t interval; /* ms; 0: look once */
 	uint64_t count;    /* lines; 0: until the process ends */
+	const char *most;
+	uint64_t sites; /* how many are shown */
 };
 
 /* ---- one look ---- */
@@ -129,10 +134,42 @@ static void emit_stats(struct emitter *e, const struct stats *s)
 	emitter_close_object(e);
 }
 
+/* What is only looked at once. */
+struct more {
+	struct live_nodes nodes;
+	struct live_site_list sites;
+};
+
+/* Returns an exit status. */
+static int take_more(struct request *r, const struct view *v, struct more *m)
+{
+	int error = live_nodes_take(&m->nodes, v, &r->process);
+
+	/* A kernel that knows of no nodes has no such file. */
+	if (error && error != ENOENT)
+		return process_complain(&r->process, "numa_maps", error);
+	if (*v->release && (error = live_sites_take(&m->sites, v, &r->process)))
+		return process_complain(&r->process, "the memory", error);
+	return 0;
+}
+
+static int finish(struct emitter *e)
+{
+	int error = emitter_finish(e);
+
+	if (error)
+		say("cannot write to standard output: %s", strerror(error));
+	return error ? 1 : 0;
+}
+
 static int show_once(struct request *r, const struct view *v)
 {
+	struct more m = {0};
 	struct emitter e;
-	int error;
+	int status = take_more(r, v, &m);
+
+	if (status)
+		return status;
 
 	emitter_start(&e, STDOUT_FILENO, r->json ? EMITTER_JSON : EMITTER_TEXT,
 	              "unsplit: a process as it is now");
@@ -142,13 +179,17 @@ static int show_once(struct request *r, const struct view *v)
 		emit_heap(&e, v);
 	}
 	emit_process(&e, v);
+	live_nodes_emit(&m.nodes, &e, *v->release);
 	emit_system(&e);
 	if (*v->release)
 		emit_stats(&e, &v->stats);
-	error = emitter_finish(&e);
-	if (error)
-		say("cannot write to standard output: %s", strerror(error));
-	return error ? 1 : 0;
+	if (r->json)
+		live_sites_emit(&m.sites, &e, r->sites);
+	status = finish(&e);
+	if (!r->json && !status)
+		live_sites_print(&m.sites, r->sites);
+	live_sites_free(&m.sites);
+	return status;
 }
 
 /* ---- a line each interval ---- */
@@ -239,11 +280,15 @@ static bool parse_times(struct request *r, char **args)
 
 static int parse(struct request *r, char **args)
 {
-	const struct flag flags[] = {{"--json", &r->json, NULL}};
+	const struct flag flags[] = {{"--json", &r->json, NULL}, {"-n", NULL, &r->most}};
 
-	args = take_flags("stat", args, flags, 1, false);
+	args = take_flags("stat", args, flags, 2, false);
 	if (!args)
 		return EXIT_USAGE;
+	if (!parse_number(r->most, 0, INT_MAX, &r->sites)) {
+		say("stat: option -n: \"%s\" is no number of call sites", r->most);
+		return EXIT_USAGE;
+	}
 	if (!args[0]) {
 		say("stat needs a process id; \"unsplit help stat\" tells more");
 		return EXIT_USAGE;
@@ -255,7 +300,7 @@ static int parse(struct request *r, char **args)
 
 static int stat_main(char **args)
 {
-	struct request r = {.json = false};
+	struct request r = {.most = "5"};
 	struct view v;
 	int status = parse(&r, args);
 
@@ -275,11 +320,14 @@ static int stat_main(char **args)
 const struct command stat_command = {
 	.name = "stat",
 	.summary = "look at a running process: what it was given, what became of it",
-	.usage = "Usage: unsplit stat [--json] PID [INTERVAL [COUNT]]\n"
+	.usage = "Usage: unsplit stat [--json] [-n COUNT] PID [INTERVAL [COUNT]]\n"
 		 "\n"
 		 "Look at a running process, which needs no preparation but the preloaded\n"
 		 "library: its statistics are read from its memory, and the kernel is asked what\n"
 		 "is huge.  Of a process without the library only what the kernel says is shown.\n"
+		 "On a machine with several NUMA nodes that includes on which the memory lies.\n"
+		 "The call sites that asked for most are shown if the program tells them apart,\n"
+		 "which UNSPLIT_CONF=sites:on (unsplit run --sites) lets it do.\n"
 		 "\n"
 		 "With INTERVAL (seconds, such as 0.5), print a line each interval: COUNT times,\n"
 		 "or until the process ends.\n"
@@ -295,7 +343,8 @@ const struct command stat_command = {
 		 "  cut      huge pages that the program's own calls cut through\n"
 		 "           (the last four since the line before; the first since its start)\n"
 		 "\n"
-		 "  --json   JSON; with INTERVAL, an object on each line\n"
+		 "  --json    JSON; with INTERVAL, an object on each line\n"
+		 "  -n COUNT  show so many call sites (5)\n"
 		 "\n"
 		 "The exit status is 0; 1 if the library is not in the process, if it may not be\n"
 		 "read, or once it has ended; 2 on wrong usage.\n",

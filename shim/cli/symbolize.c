@@ -1,6 +1,7 @@
 /* symbolize.c: asks libdw, which finds separate debug information too. */
 #include "cli/symbolize.h"
 
+#include <dlfcn.h>
 #include <elfutils/libdwfl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,29 +63,83 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+/* ---- names ---- */
+
+/* libstdc++'s __cxa_demangle(), which this command can do without. */
+typedef char *(*demangler)(const char *name, char *buf, size_t *size, int *status);
+
+static demangler find_demangler(void)
+{
+	static demangler found;
+	static bool looked;
+	void *library;
+
+	if (looked)
+		return found;
+	looked = true;
+	library = dlopen("libstdc++.so.6", RTLD_NOW | RTLD_LOCAL);
+	if (library)
+		*(void **)&found = dlsym(library, "__cxa_demangle");
+	return found;
+}
+
+static const char *demangled(const char *function)
+{
+	static char *last;
+	demangler demangle = strncmp(function, "_Z", 2) == 0 ? find_demangler() : NULL;
+	int status = -1;
+
+	free(last);
+	last = demangle ? demangle(function, NULL, NULL, &status) : NULL;
+	return last ? last : function;
+}
+
+/* A frame, looked up. */
+struct found {
+	struct module *module;
+	const char *function; /* NULL: not known */
+	Dwarf_Addr address;
+};
+
+static struct found look_up(const char *frame)
+{
+	const char *plus = strrchr(frame, '+');
+	struct found f = {.module = plus ? find_module(frame, (size_t)(plus - frame)) : NULL};
+
+	if (!f.module || !f.module->dwfl)
+		return f;
+	/* A return address is behind the call, and may be in the next function already. */
+	f.address = strtoull(plus + 1, NULL, 16) - 1 + f.module->bias;
+	f.function = dwfl_module_addrname(f.module->dwfl, f.address);
+	return f;
+}
+
+const char *symbolize_function(const char *frame)
+{
+	struct found f = look_up(frame);
+
+	return f.function ? demangled(f.function) : "";
+}
+
 const char *symbolize(const char *frame)
 {
 	static char result[512];
-	const char *plus = strrchr(frame, '+'), *function, *file = NULL;
-	struct module *m = plus ? find_module(frame, (size_t)(plus - frame)) : NULL;
-	Dwarf_Addr address;
+	struct found f = look_up(frame);
+	const char *file = NULL;
 	Dwfl_Line *line;
 	int number = 0;
 
-	if (!m || !m->dwfl)
+	if (!f.function)
 		return frame;
-	/* A return address is behind the call, and may be in the next function already. */
-	address = strtoull(plus + 1, NULL, 16) - 1 + m->bias;
-	function = dwfl_module_addrname(m->dwfl, address);
-	if (!function)
-		return frame;
-	line = dwfl_module_getsrc(m->dwfl, address);
+	line = dwfl_module_getsrc(f.module->dwfl, f.address);
 	if (line)
 		file = dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL);
 	if (file)
-		snprintf(result, sizeof(result), "%s (%s:%d)", function, base_name(file), number);
+		snprintf(result, sizeof(result), "%s (%s:%d)", demangled(f.function),
+		         base_name(file), number);
 	else
-		snprintf(result, sizeof(result), "%s (%s)", function, base_name(m->path));
+		snprintf(result, sizeof(result), "%s (%s)", demangled(f.function),
+		         base_name(f.module->path));
 	return result;
 }
 

@@ -10,6 +10,8 @@
  * or as much of it as the file and its debug information tell; `frame` itself if that is nothing.
  * Good until the next call. */
 const char *symbolize(const char *frame);
+/* The function alone; "" if it is not known.  Good until the next call. */
+const char *symbolize_function(const char *frame);
 /* The same for a line of text: of a file that tells nothing, its name without directories. */
 const char *frame_text(const char *frame, bool symbols);
 

@@ -11,7 +11,6 @@
 #include "kernel/kernel.h"
 #include "kernel/say.h"
 #include "kernel/scan.h"
-#include "report/live.h"
 
 /* One look, on its way. */
 struct look {
@@ -163,8 +162,13 @@ static int ask_kernel(struct view *v, struct process *p, struct range *r)
 	return 0;
 }
 
-static int read_zone(struct view *v, struct process *p, const struct live_zone *offset,
-                     uint64_t address, struct view_zone *z, bool *huge)
+struct visit {
+	zone_visitor call;
+	void *arg;
+};
+
+static int visit_zone(struct process *p, const struct live_zone *offset, uint64_t address, int kind,
+                      const struct visit *visit)
 {
 	uint64_t base, ready;
 	bool advised;
@@ -176,20 +180,43 @@ static int read_zone(struct view *v, struct process *p, const struct live_zone *
 		error = process_read(p, address + offset->huge, &advised, sizeof(advised));
 	if (error || !ready)
 		return error;
-	*huge |= advised;
-	return ask_kernel(v, p, &(struct range){base, base + ready, z});
+	return visit->call(kind, base, base + ready, advised, visit->arg);
 }
 
-static int read_zones(struct view *v, struct process *p, const struct live_zone *offset,
-                      const struct live_array *zones, struct view_zone *z, bool *huge)
+static int visit_zones(struct process *p, const struct live_zone *offset,
+                       const struct live_array *zones, int kind, const struct visit *visit)
 {
 	for (uint64_t i = 0; i < elements(zones); i++) {
-		int error = read_zone(v, p, offset, element(zones, i), z, huge);
+		int error = visit_zone(p, offset, element(zones, i), kind, visit);
 
 		if (error)
 			return error;
 	}
 	return 0;
+}
+
+int view_each_zone(const struct view *v, struct process *p, zone_visitor call, void *arg)
+{
+	const struct unsplit_stats_header *h = &v->header;
+	struct visit visit = {call, arg};
+	int error = visit_zones(p, &h->zone, &h->small_zones, VIEW_SMALL, &visit);
+
+	return error ? error : visit_zones(p, &h->zone, &h->large_zones, VIEW_LARGE, &visit);
+}
+
+/* All zones, on their way. */
+struct walk {
+	struct view *view;
+	struct process *process;
+	bool huge; /* some zone is advised */
+};
+
+static int scan_zone(int kind, uint64_t start, uint64_t end, bool huge, void *arg)
+{
+	struct walk *w = arg;
+
+	w->huge |= huge;
+	return ask_kernel(w->view, w->process, &(struct range){start, end, &w->view->zones[kind]});
 }
 
 static void sum_zones(struct view *v)
@@ -202,19 +229,18 @@ static void sum_zones(struct view *v)
 	}
 }
 
-static int read_shim(struct view *v, struct process *p, const struct unsplit_stats_header *h)
+static int read_shim(struct view *v, struct process *p)
 {
-	bool huge = false;
+	const struct unsplit_stats_header *h = &v->header;
+	struct walk walk = {v, p, false};
 	int error = process_read(p, (uint64_t)(uintptr_t)h->stats, &v->stats, sizeof(v->stats));
 
 	v->zones[VIEW_SMALL] = (struct view_zone){.name = "small", .used = v->stats.small_used};
 	v->zones[VIEW_LARGE] = (struct view_zone){.name = "large", .used = v->stats.large_used};
 	if (!error)
-		error = read_zones(v, p, &h->zone, &h->small_zones, &v->zones[VIEW_SMALL], &huge);
+		error = view_each_zone(v, p, scan_zone, &walk);
 	if (!error)
-		error = read_zones(v, p, &h->zone, &h->large_zones, &v->zones[VIEW_LARGE], &huge);
-	if (!error)
-		error = derive(p, h, huge, &v->stats);
+		error = derive(p, h, walk.huge, &v->stats);
 	sum_zones(v);
 	return error;
 }
@@ -241,7 +267,8 @@ static int look_once(struct look *l, struct view *v, struct process *p)
 		return error;
 	if (base) {
 		memcpy(v->release, l->header.head.release, sizeof(v->release));
-		error = read_shim(v, p, &l->header);
+		v->header = l->header;
+		error = read_shim(v, p);
 	}
 	if (error)
 		return error;

@@ -11,6 +11,7 @@
 
 #include "cli/process.h"
 #include "cli/smaps.h"
+#include "report/live.h"
 #include "report/stats.h"
 
 enum { VIEW_SMALL, VIEW_LARGE, VIEW_ZONES };
@@ -26,6 +27,7 @@ struct view_zone {
 struct view {
 	/* The library's version; "" if it is not in the process, and then stats and zones are 0. */
 	char release[16];
+	struct unsplit_stats_header header; /* of the library: where the rest lies */
 	struct stats stats;
 	struct view_zone zones[VIEW_ZONES];
 	struct view_zone all; /* of them together */
@@ -35,6 +37,11 @@ struct view {
 	uint64_t charged;       /* to its memory cgroup, by all processes in that */
 	bool charged_known;
 };
+
+/* Called with each zone: VIEW_SMALL or VIEW_LARGE, where the part of it lies that was ever used,
+ * and whether it is advised to be huge.  Returns 0 or an errno value, which ends the visit. */
+typedef int (*zone_visitor)(int kind, uint64_t start, uint64_t end, bool huge, void *arg);
+int view_each_zone(const struct view *v, struct process *p, zone_visitor visit, void *arg);
 
 /* Look.  machine_init() must have been called.  0, or 1 after a line on stderr. */
 int view_take(struct view *v, struct process *p);

@@ -84,6 +84,9 @@ struct kernel {
 	 * most machines; asked once). */
 	unsigned (*node)(void);
 	unsigned (*nodes)(void);
+	/* Set nodes[i] to the node that the page at pages[i] lies on; below 0 if it is not in
+	 * memory, or is the zero page (move_pages). */
+	int (*locate)(void *const *pages, size_t count, int *nodes);
 	/* MADV_POPULATE_WRITE: fault everything in now, in huge pages where they may be (K2). */
 	int (*populate)(void *addr, size_t bytes);
 	/* What `count` units from addr on are; an errno value if the kernel cannot say (< 6.7). */

@@ -170,6 +170,7 @@ const struct kernel kernel_linux = {
 	.name = vma_name,
 	.node = nodes_here,
 	.nodes = nodes_count,
+	.locate = nodes_locate,
 	.populate = linux_populate,
 	.survey = scan_units,
 	.exclusive = scan_exclusive,

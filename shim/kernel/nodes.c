@@ -6,10 +6,12 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "kernel/sysfs.h"
 
-enum { MOST_NODES = 1024, BITS = 8 * sizeof(long) };
+enum { BITS = 8 * sizeof(long) };
 
 /* libnuma's; NULL until it is opened. */
 static long (*numa_mbind)(void *addr, unsigned long bytes, int mode, const unsigned long *nodes,
@@ -47,7 +49,7 @@ unsigned nodes_count(void)
 			sysfs_read("/sys/devices/system/node/has_memory", text, sizeof(text)) > 0;
 		__atomic_store_n(&count, known ? last_of(text) + 1 : 1, __ATOMIC_RELAXED);
 	}
-	return count < MOST_NODES ? count : MOST_NODES;
+	return count < NODES_MOST ? count : NODES_MOST;
 }
 
 unsigned nodes_here(void)
@@ -77,7 +79,7 @@ static int mode_of(const struct placement *where)
 
 int nodes_place(void *addr, size_t bytes, const struct placement *where)
 {
-	unsigned long nodes[MOST_NODES / BITS] = {0};
+	unsigned long nodes[NODES_MOST / BITS] = {0};
 	unsigned first = where->node, last = where->node;
 
 	if (!numa_mbind)
@@ -89,8 +91,19 @@ int nodes_place(void *addr, size_t bytes, const struct placement *where)
 	for (unsigned node = first; node <= last; node++)
 		nodes[node / BITS] |= 1ul << node % BITS;
 	int saved_errno = errno;
-	long failed = numa_mbind(addr, bytes, mode_of(where), nodes, MOST_NODES, 0);
+	long failed = numa_mbind(addr, bytes, mode_of(where), nodes, NODES_MOST, 0);
 	int error = failed ? errno : 0;
+	errno = saved_errno;
+	return error;
+}
+
+/* A bare call: libnuma is not needed to ask. */
+int nodes_locate(void *const *pages, size_t count, int *nodes)
+{
+	int saved_errno = errno;
+	long failed = syscall(SYS_move_pages, 0, count, pages, NULL, nodes, 0);
+	int error = failed ? errno : 0;
+
 	errno = saved_errno;
 	return error;
 }

@@ -15,9 +15,12 @@
 /* Open libnuma; false if it is not installed.  Not before libc is up: the loader calls malloc. */
 bool nodes_open(void);
 
+enum { NODES_MOST = 1024 }; /* the kernel has no more */
+
 int nodes_place(void *addr, size_t bytes, const struct placement *where);
 unsigned nodes_here(void);
 /* One more than the highest node that has memory. */
 unsigned nodes_count(void);
+int nodes_locate(void *const *pages, size_t count, int *nodes);
 
 #endif

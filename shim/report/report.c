@@ -7,6 +7,7 @@
 #include "kernel/scan.h"
 #include "kernel/sysfs.h"
 #include "report/emitter.h"
+#include "report/report_nodes.h"
 #include "report/report_sites.h"
 #include "report/stats.h"
 
@@ -227,6 +228,7 @@ static int write_all(int fd, enum emitter_format format, const struct report_ran
 	write_identity(&e);
 	sum = write_ranges(&e, ranges, count);
 	write_heap(&e, &sum);
+	report_nodes(&e, ranges, count);
 	write_process(&e);
 	write_system(&e);
 	write_stats(&e);

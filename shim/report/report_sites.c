@@ -48,7 +48,7 @@ void report_frames(char *buf, size_t size, const struct site *site)
 	}
 }
 
-static const char *kinds_of(const struct site *site)
+const char *report_kinds(const struct site *site)
 {
 	switch (site->kinds) {
 	case SITE_MALLOC:
@@ -70,7 +70,7 @@ static void write_site(struct emitter *e, const struct site *site)
 	report_frames(frames, sizeof(frames), site);
 	emitter_open_row(e);
 	emitter_string(e, "site", hash, "");
-	emitter_string(e, "kind", kinds_of(site), "");
+	emitter_string(e, "kind", report_kinds(site), "");
 	emitter_number(e, "count", at_get(&site->count), "", "");
 	emitter_number(e, "bytes", at_get(&site->bytes), "bytes", "");
 	emitter_string(e, "rule", site->rule ? site->rule->title : "-", "");

@@ -14,6 +14,8 @@ void report_rules(struct emitter *e);
 /* The sites that asked for most; nothing unless sites are on. */
 void report_sites(struct emitter *e);
 
+/* How it is asked for: "malloc", "mmap", "shared" or "several". */
+const char *report_kinds(const struct site *site);
 /* The frames of a site, innermost first: what addr2line takes. */
 enum { REPORT_FRAMES_SIZE = 184 * FRAMES_MOST };
 void report_frames(char *buf, size_t size, const struct site *site);

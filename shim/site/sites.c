@@ -18,27 +18,27 @@ enum { INDEX = 2 * SITES_MOST, TAG_SHIFT = 16 };
 
 _Static_assert(SITES_MOST < 1 << TAG_SHIFT && MODULES_MOST <= 1 << 16, "numbers fit into 16 bits");
 
-struct table {
+struct site_table {
 	struct site sites[SITES_MOST];
 	index_word index[INDEX];
 };
 
-static struct table *table;
-static size_t used; /* sites handed out; may grow beyond SITES_MOST */
+struct site_table *sites_table;
+size_t sites_used;
 
 int sites_init(void)
 {
-	if (!table)
-		table = meta_block(sizeof(*table));
-	return table ? 0 : ENOMEM;
+	if (!sites_table)
+		sites_table = meta_block(sizeof(*sites_table));
+	return sites_table ? 0 : ENOMEM;
 }
 
 void sites_reset(void)
 {
-	if (table)
-		meta_block_free(table, sizeof(*table));
-	table = NULL;
-	used = 0;
+	if (sites_table)
+		meta_block_free(sites_table, sizeof(*sites_table));
+	sites_table = NULL;
+	sites_used = 0;
 }
 
 static index_word tag_of(uint64_t hash)
@@ -94,7 +94,7 @@ static struct site *site_of(index_word word)
 {
 	size_t number = word & ((1ul << TAG_SHIFT) - 1);
 
-	return number ? &table->sites[number - 1] : NULL;
+	return number ? &sites_table->sites[number - 1] : NULL;
 }
 
 /* Where the hash is, or would be; NULL if the index is full. */
@@ -103,7 +103,7 @@ static index_word *find_slot(uint64_t hash, index_word *word)
 	index_word tag = tag_of(hash);
 
 	for (size_t probe = 0; probe < INDEX; probe++) {
-		index_word *slot = &table->index[(hash + probe) % INDEX];
+		index_word *slot = &sites_table->index[(hash + probe) % INDEX];
 
 		*word = at_acquire(slot);
 		if (!*word || tag_of(*word) == tag)
@@ -127,7 +127,7 @@ static struct site *wait_for(const index_word *slot)
 struct site *sites_find(uint64_t hash)
 {
 	index_word word = 0;
-	index_word *slot = table ? find_slot(hash, &word) : NULL;
+	index_word *slot = sites_table ? find_slot(hash, &word) : NULL;
 
 	if (!slot || !word)
 		return NULL;
@@ -138,20 +138,20 @@ struct site *sites_add(const struct site *made)
 {
 	index_word word = 0, tag = tag_of(made->hash);
 
-	while (table && at_get(&used) < SITES_MOST) {
+	while (sites_table && at_get(&sites_used) < SITES_MOST) {
 		index_word *slot = find_slot(made->hash, &word);
 
 		if (!slot || word)
 			return slot ? wait_for(slot) : NULL;
 		if (!at_cas(slot, &word, tag))
 			continue; /* taken meanwhile, perhaps by the same one */
-		size_t number = at_add(&used, 1);
+		size_t number = at_add(&sites_used, 1);
 		if (number >= SITES_MOST)
 			return NULL;
-		table->sites[number] = *made;
+		sites_table->sites[number] = *made;
 		at_publish(slot, tag | (number + 1));
 		stat_add(sites, 1);
-		return &table->sites[number];
+		return &sites_table->sites[number];
 	}
 	return sites_find(made->hash);
 }
@@ -160,17 +160,17 @@ struct site *sites_add(const struct site *made)
 
 size_t site_number(const struct site *site)
 {
-	return (size_t)(site - table->sites);
+	return (size_t)(site - sites_table->sites);
 }
 
 const struct site *site_at(size_t number)
 {
-	return &table->sites[number];
+	return &sites_table->sites[number];
 }
 
 size_t sites_count(void)
 {
-	size_t n = at_get(&used);
+	size_t n = at_get(&sites_used);
 
 	return n < SITES_MOST ? n : SITES_MOST;
 }
@@ -189,7 +189,7 @@ const struct site *sites_next(const struct site *after)
 	size_t count = sites_count();
 
 	for (size_t i = 0; i < count; i++) {
-		const struct site *s = &table->sites[i];
+		const struct site *s = &sites_table->sites[i];
 
 		if (s->hash && (!after || precedes(after, s)) && (!next || precedes(s, next)))
 			next = s;

@@ -30,6 +30,11 @@ struct site {
 	site_frame frames[FRAMES_MOST]; /* innermost first */
 } __attribute__((aligned(64)));
 
+/* For who reads them from outside (report/live.h): the table, which begins with the first site and
+ * is NULL before sites_init(), and how many sites were handed out, which may exceed SITES_MOST. */
+extern struct site_table *sites_table;
+extern size_t sites_used;
+
 /* Reserve the table: once.  Returns 0 or ENOMEM. */
 int sites_init(void);
 

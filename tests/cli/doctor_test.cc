@@ -298,6 +298,52 @@ TEST_F(Doctor, Json)
 		<< o.out;
 }
 
+// ---- NUMA nodes ----
+
+const std::string node = "sys/devices/system/node/";
+
+// Nodes 0 and 2, each with memory in two zones.
+void two_nodes(Directory &tree, int blocks_of_second)
+{
+	tree.write(node + "has_memory", "0,2\n");
+	tree.write(node + "node0/meminfo", "Node 0 MemTotal: 9 kB\nNode 0 MemFree:   1048576 kB\n");
+	tree.write(node + "node2/meminfo", "Node 2 MemTotal: 9 kB\nNode 2 MemFree:   3145728 kB\n");
+	tree.write("proc/buddyinfo", "Node 0, zone      DMA  1 0 0 0 0 0 0 0 1 1 0\n"
+	                             "Node 0, zone   Normal  1 0 0 0 0 0 0 0 1 3 2\n"
+	                             "Node 2, zone   Normal  1 0 0 0 0 0 0 0 1 " +
+	                                     std::to_string(blocks_of_second) + " 0\n");
+}
+
+TEST_F(Doctor, TellsWhatIsFreeOnEachNode)
+{
+	two_nodes(tree, 6);
+	expect_given("ok memory is on 2 NUMA nodes, of which there is free: node 0 1 GiB (8 huge "
+	             "pages), node 2 3 GiB (6 huge pages)");
+	Outcome o = unsplit({"doctor", "--root", tree.path(), "--json"});
+	EXPECT_NE(flat(o.out).find("\"nodes\": [ { \"node\": 0, \"free\": 1073741824, "
+	                           "\"huge_pages_free\": 8 }, { \"node\": 2, \"free\": 3221225472, "
+	                           "\"huge_pages_free\": 6 } ]"),
+	          std::string::npos)
+		<< o.out;
+}
+
+TEST_F(Doctor, WarnsOfANodeWithoutFreeBlocks)
+{
+	two_nodes(tree, 0);
+	expect_given("warn memory is on 2 NUMA nodes, of which there is free: node 0 1 GiB (8 huge "
+	             "pages), node 2 3 GiB (0 huge pages); node 2 has none in pieces that are big "
+	             "enough change: " +
+	             tee("1", node + "node2/compact"));
+}
+
+TEST_F(Doctor, OneNodeIsNotWorthALine)
+{
+	for (const char *list : {"0\n", "", "\n"}) {
+		tree.write(node + "has_memory", list);
+		EXPECT_EQ(doctor().out.find("NUMA"), std::string::npos) << list;
+	}
+}
+
 TEST_F(Doctor, Overcommit)
 {
 	tree.write("proc/sys/vm/overcommit_memory", "2\n");

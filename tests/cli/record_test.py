@@ -81,6 +81,17 @@ class Record(Recorded):
             self.assertEqual((row["backed"], row["huge"]),
                              (kernel["Anonymous"], kernel["AnonHugePages"]))
 
+    def test_a_process_without_the_library(self):
+        pid = self.hold(mib=8).pid
+        path = self.path("run.csv")
+        recorder = self.start([setting("UNSPLIT_CLI"), "record", "-i", "10", "-o", path, "-p",
+                               str(pid)], env=environment())
+        while not os.path.exists(path) or len(self.read("run.csv").splitlines()) < 4:
+            self.assertIsNone(recorder.poll())
+        for row in self.rows()[:3]:
+            self.assertIsNone(row["used"])
+            self.assertGreaterEqual(row["backed"], 8 * MIB)
+
     def test_what_is_ended_by_a_signal_is_whole(self):
         program = self.hold_preloaded(mib=8)
         path = self.path("run.csv")
@@ -124,6 +135,9 @@ class Record(Recorded):
         with open("/proc/sys/kernel/pid_max", encoding="ascii") as file:
             beyond = int(file.read())
         self.refuses([*args, beyond], 1, f"there is no process {beyond}")
+        zombie = self.start(["/bin/true"])
+        os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
+        self.refuses([*args, zombie.pid], 1, f"process {zombie.pid} (true) has ended")
         library = f"{setting('UNSPLIT_TEST_PROGRAMS')}/foreign/version/libunsplit.so.0"
         pid = self.hold(mib=1, library=library).pid
         outcome = self.unsplit(*args, pid)
@@ -164,11 +178,15 @@ class Plot(Recorded):
         with open(self.path(name), "rb") as file:
             return file.read()
 
+    def texts(self, path, *args):
+        """What is written in the drawing."""
+        root = xml.etree.ElementTree.fromstring(self.plot(path, "out.svg", *args))
+        return ["".join(node.itertext()).strip()
+                for node in root.iter("{http://www.w3.org/2000/svg}text")]
+
     def curves(self, path, *args):
         """The titles of the curves in the drawing."""
-        root = xml.etree.ElementTree.fromstring(self.plot(path, "out.svg", *args))
-        texts = [text.strip() for node in root.iter("{http://www.w3.org/2000/svg}text")
-                 for text in ["".join(node.itertext())]]
+        texts = self.texts(path, *args)
         known = ("charged to the cgroup", "backed", "on huge pages", "used by the program")
         return [name for name in known if name in texts], texts
 
@@ -188,6 +206,27 @@ class Plot(Recorded):
         self.assertEqual(self.unsplit("record", "-i", "10", "-o", path,
                                       *self.until_lines(path, 4)).status, 0)
         self.assertIn("backed", self.curves(path)[0])
+
+    def test_several(self):
+        one = self.recording(name="one_a.csv")
+        texts = self.texts(one, self.recording(name="two.2.csv"), self.recording(name="three"))
+        for name in ("one_a", "two.2", "three", "used by the program (one_a)",
+                     "charged to the cgroup, MiB", "% of it on huge pages"):
+            self.assertIn(name, texts)
+        self.assertNotIn("backed", texts)
+
+    def test_several_of_which_not_all_know_everything(self):
+        plain = self.recording([(0, "", 0, "", 0), (100, "", 6, "", 8)], name="plain.csv")
+        texts = self.texts(plain, self.recording(name="ours.csv"), "--title", "it's")
+        for name in ("backed, MiB", "used by the program (ours)", "it's"):
+            self.assertIn(name, texts)
+        texts = self.texts(plain, plain)
+        self.assertNotIn("used by the program", " ".join(texts))
+
+    def test_several_of_which_one_is_bad(self):
+        good, bad = self.recording(), self.write("bad.csv", "")
+        self.refuses(["plot", good, bad, "-o", self.path("out.svg")], 1, f"{bad}:1: the file is empty")
+        self.assertFalse(os.path.exists(self.path("out.svg")))
 
     def test_title_and_names_are_taken_literally(self):
         title = "it's a_b ^2 {x}"
@@ -242,8 +281,8 @@ class Plot(Recorded):
 
     def test_wrong_usage(self):
         more = '; "unsplit help plot" tells more'
-        for args in (["plot"], ["plot", "a"], ["plot", "a", "b", "-o", "c.svg"]):
-            self.refuses(args, 2, "plot needs one recording and -o FILE" + more)
+        for args in (["plot"], ["plot", "a"], ["plot", "-o", "c.svg"]):
+            self.refuses(args, 2, "plot needs a recording and -o FILE" + more)
         self.refuses(["plot", "a", "-o", "c.pdf"], 2,
                      'plot: option -o: "c.pdf" does not end in .svg or .png')
 

@@ -36,12 +36,12 @@ class Report(Case):
         return outcome.out
 
     def samples(self, text):
-        """What Prometheus' own parser reads: {(sample, labels without report): value}."""
+        """What Prometheus' own parser reads: {(sample, report, zone, number or node): value}."""
         found = {}
         for family in parser.text_string_to_metric_families(text):
             for sample in family.samples:
                 key = (sample.name, sample.labels["report"], sample.labels.get("zone"),
-                       sample.labels.get("number"))
+                       sample.labels.get("number") or sample.labels.get("node"))
                 self.assertNotIn(key, found)
                 found[key] = sample.value
         return found
@@ -51,6 +51,7 @@ class Report(Case):
         self.assertEqual(out.splitlines()[1].split(),
                          ["7", "8.0M", "4.0M", "-", "-", "3", "-", "prog"])
         self.fits(out)
+        self.fits(self.report(self.invented(pid=4194304, command="x" * 15)))
 
     def test_table_of_real_reports(self):
         paths = [self.made("1.json"), self.made("2.json")]
@@ -96,6 +97,17 @@ class Report(Case):
         got = {key[2]: value for key, value in samples.items()
                if key[0] == "unsplit_zone_resident_bytes"}
         self.assertEqual(got, zones)
+
+    def test_openmetrics_of_nodes(self):
+        nodes = [{"node": 0, "heap": 5 * MIB}, {"node": 2, "heap": 7}, {"node": 3, "heap": None}]
+        path = self.invented(nodes=nodes)
+        samples = self.samples(self.report("--openmetrics", path))
+        got = {key[3]: value for key, value in samples.items()
+               if key[0] == "unsplit_node_heap_bytes"}
+        self.assertEqual(got, {"0": 5 * MIB, "2": 7})
+        for nodes in (7, {}, [1], [{"node": "0", "heap": 1}]):
+            self.assertNotIn("node_heap_bytes{",
+                             self.report("--openmetrics", self.invented(nodes=nodes)))
 
     def test_openmetrics_leaves_out_what_is_not_known(self):
         samples = self.samples(self.report("--openmetrics", self.invented()))
@@ -179,6 +191,32 @@ class Report(Case):
         self.assertFalse(named[1].startswith("unsplit_version"), named)
         self.assertEqual(named[2:], frames[2:])
         self.assertEqual(loads(self.report("--json", path))["sites"][0]["frames"], frames)
+
+    def test_call_sites_of_a_real_program(self):
+        path = self.path("sites.json")
+        program = f"{setting('UNSPLIT_TEST_PROGRAMS')}/hold_sites"
+        env = environment(LD_PRELOAD=setting("UNSPLIT_LIB"),
+                          UNSPLIT_CONF=f"sites:on,report:{path}")
+        subprocess.run([program], check=True, env=env, stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL)
+        table = self.report("--symbols", "-n", "1", path)
+        self.fits(table)
+        self.assertRegex(table, r"\n48\.0 MiB in 16 requests \(malloc\), site [0-9a-f]{16}\n"
+                         r"    holder::grow\(unsigned long\) \(.*\)\n    main \(.*\)\n")
+        folded = self.report("--folded", "--symbols", path).splitlines()
+        self.assertRegex(folded[0], rf";main \(.*\);holder::grow\(unsigned long\) \(.*\) {48 * MIB}$")
+        self.assertRegex(folded[1], rf";holder::scratch\(unsigned long\) \(.*\) {8 * MIB}$")
+        plain = self.report("--folded", path).splitlines()
+        self.assertRegex(plain[0], rf";/\S+/hold_sites\+0x[0-9a-f]+ {48 * MIB}$")
+
+    def test_file_that_may_not_be_read(self):
+        path = self.invented()
+        os.chmod(path, 0)
+        command, user = self.as_nobody() if os.getuid() == 0 else (setting("UNSPLIT_CLI"), {})
+        done = subprocess.run([command, "report", path], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, check=False, **user)
+        self.assertEqual((done.returncode, done.stdout, done.stderr),
+                         (1, "", f"unsplit: {path} cannot be read: Permission denied\n"))
 
     def test_cut_off_file(self):
         whole = self.read(self.made())

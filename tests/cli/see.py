@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 import unittest
 
 NOBODY = 65534
@@ -90,6 +91,9 @@ class Case(unittest.TestCase):
         process = self.start(["/usr/bin/python3", "-c", HOLDER.format(mib=mib, work=work)],
                              env=env)
         self.assertEqual(process.stdout.readline(), "ready\n")
+        # What follows, to read, takes some memory too.
+        while not is_asleep(process.pid):
+            time.sleep(0.001)
         return process
 
     def hold_preloaded(self, **options):
@@ -118,6 +122,11 @@ def rollup(pid):
     """The fields of smaps_rollup, in bytes."""
     with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
         return {name: int(kib) * 1024 for name, kib in re.findall(r"(\w+):\s+(\d+) kB", file.read())}
+
+
+def is_asleep(pid):
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        return file.read().rpartition(")")[2].split()[0] in "SZ"
 
 
 def is_kernel_thread(pid):

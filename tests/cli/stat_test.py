@@ -116,6 +116,65 @@ class Stat(Case):
         self.assertEqual((outcome.status, outcome.err), (1, line))
         self.fits(outcome.out)
 
+    def hold_sites(self, conf):
+        """A program of which holder::grow holds 48 MiB and holder::scratch 8 MiB."""
+        process = self.start([f"{setting('UNSPLIT_TEST_PROGRAMS')}/hold_sites"],
+                             env=environment(LD_PRELOAD=setting("UNSPLIT_LIB"), UNSPLIT_CONF=conf))
+        self.assertEqual(process.stdout.readline(), "ready\n")
+        return process.pid
+
+    def test_call_sites(self):
+        pid = self.hold_sites("sites:on,background:off")
+        sites = self.stat(pid)["sites"]
+        self.assertEqual([(s["kind"], s["count"], s["bytes"], s["rule"]) for s in sites[:2]],
+                         [("malloc", 16, 48 * MIB, "-"), ("malloc", 1, 8 * MIB, "-")])
+        self.assertTrue(sites[0]["name"].startswith("holder::grow(unsigned long) ("), sites[0])
+        self.assertTrue(sites[1]["name"].startswith("holder::scratch(unsigned long) ("), sites[1])
+        self.assertRegex(sites[0]["frames"], r"^/\S+/hold_sites\+0x[0-9a-f]+ ")
+        self.assertRegex(sites[0]["site"], "^[0-9a-f]{16}$")
+
+    def test_call_sites_in_the_text(self):
+        pid = self.hold_sites("sites:on,background:off")
+        out = self.unsplit("stat", "-n", "1", pid).out
+        self.fits(out)
+        head, line = out.splitlines()[-2:]
+        self.assertRegex(out, r"\nCall sites, 1 of [0-9]+, by bytes asked for\n")
+        self.assertEqual(head.split(), ["bytes", "requests", "kind", "name"])
+        self.assertEqual(line.split()[:4], ["48.0M", "16", "malloc", "holder::grow(unsigned"])
+        self.assertTrue(self.unsplit("stat", "-n", "0", pid).out.endswith("kind    name\n"))
+        self.assertEqual(self.stat(pid, "-n", "1")["sites"], self.stat(pid)["sites"][:1])
+
+    def test_call_sites_are_those_of_the_report(self):
+        path = self.path("report.json")
+        pid = self.hold_preloaded(work=REPORT.format(path=path),
+                                  conf="sites:on,background:off").pid
+        seen = self.stat(pid, "-n", "1000")["sites"]
+        report = loads(self.read("report.json"))["sites"]
+        keys = ("site", "kind", "count", "bytes", "rule", "frames")
+        largest = [{key: site[key] for key in keys} for site in report[:1]]
+        self.assertEqual([{key: site[key] for key in keys} for site in seen[:1]], largest)
+        self.assertLessEqual({site["site"] for site in report}, {site["site"] for site in seen})
+
+    def test_call_sites_by_rule(self):
+        rules = self.write("rules.ini", "[site small]\nsize = <1M\n[site hot]\n"
+                                        "function = holder::grow\n")
+        sites = self.stat(self.hold_sites(f"rules:{rules},strict:on"))["sites"]
+        self.assertEqual([site["rule"] for site in sites[:2]], ["hot", "-"])
+        self.assertTrue(sites[0]["name"].startswith("hot: holder::grow("), sites[0])
+        self.assertTrue(sites[1]["name"].startswith("holder::scratch("), sites[1])
+
+    def test_no_call_sites_unless_they_are_on(self):
+        pid = self.hold_sites("background:off")
+        self.assertNotIn("sites", self.stat(pid))
+        self.assertNotIn("Call sites", self.unsplit("stat", pid).out)
+        self.assertIn("sites:on", self.unsplit("stat", "--help").out)
+
+    def test_nodes_only_where_there_are_several(self):
+        with open("/sys/devices/system/node/has_memory", encoding="ascii") as file:
+            several = file.read().strip() not in ("0", "")
+        seen = self.stat(self.hold_preloaded().pid)
+        self.assertEqual("nodes" in seen, several)
+
     def test_lines(self):
         pid = self.hold_preloaded().pid
         outcome = self.unsplit("stat", pid, "0.01", "21")
@@ -198,6 +257,7 @@ class Stat(Case):
             if not word.startswith("-"):
                 self.refuses(["stat", "1", word], 2, f'stat: "{word}" is no interval, which is a '
                              "number of seconds such as 1 or 0.5")
+        self.refuses(["stat", "-n", "x", "1"], 2, 'stat: option -n: "x" is no number of call sites')
         for word in ("0", "1.5"):
             self.refuses(["stat", "1", "1", word], 2,
                          f'stat: "{word}" is no number of lines, which is from 1 on')

@@ -58,6 +58,9 @@ struct kernel make_hooks()
 	k.populate = [](void *addr, size_t bytes) { return installed->populate(addr, bytes); };
 	k.node = []() { return installed->node.load(); };
 	k.nodes = []() { return installed->nodes.load(); };
+	k.locate = [](void *const *pages, size_t count, int *at) {
+		return installed->locate(pages, count, at);
+	};
 	k.address_limit = []() { return installed->address_limit; };
 	k.pressure = []() { return installed->short_of_memory.load(); };
 	k.near_limit = k.pressure;
@@ -737,6 +740,36 @@ int Kernel::populate(void *addr, size_t bytes)
 
 	for (size_t at = 0; !error && at < bytes; at += machine.page)
 		*(static_cast<volatile char *>(addr) + at) += 0;
+	return error;
+}
+
+// Placed as if all of it had been touched by threads of `node`.
+int Kernel::node_of(const Region &region, size_t page) const
+{
+	switch (region.where.mode) {
+	case placement::PLACE_ANYWHERE:
+		return int(node);
+	case placement::PLACE_INTERLEAVED:
+		return int(page / pages_per_unit() % nodes);
+	default:
+		return int(region.where.node);
+	}
+}
+
+int Kernel::locate(void *const *pages, size_t count, int *at)
+{
+	ENTER(LOCATE, static_cast<char *>(*pages), count * machine.page, nullptr, 0);
+
+	for (size_t i = 0; !error && i < count; i++) {
+		Span s = span(pages[i], machine.page);
+
+		if (!s.region)
+			return EINVAL;
+		settle(s);
+		bool there = s.region->units[s.first / pages_per_unit()].state == WHOLE ||
+		             really_resident(*s.region, s.first, s.end);
+		at[i] = there ? node_of(*s.region, s.first) : -ENOENT;
+	}
 	return error;
 }
 

@@ -53,6 +53,7 @@ enum Call {
 	RESIDENT,
 	PLACE,
 	POPULATE,
+	LOCATE,
 	CALLS,
 	ANY = CALLS,
 };
@@ -154,6 +155,7 @@ class Kernel
 	int put_on(void *addr, size_t bytes, const struct placement *where);
 	int populate(void *addr, size_t bytes);
 	void give_name(void *addr, size_t bytes, const char *name);
+	int locate(void *const *pages, size_t count, int *at);
 
       private:
 	struct Page {
@@ -194,6 +196,7 @@ class Kernel
 	Region *map_region(void *hint, size_t bytes, char **start);
 	char *address(const Region &region, size_t page) const;
 	size_t pages_per_unit() const;
+	int node_of(const Region &region, size_t page) const;
 	size_t really_resident(const Region &region, size_t first, size_t end) const;
 	bool uniform(const Region &region, size_t unit) const;
 	bool could_be_huge(const Region &region, size_t unit) const;

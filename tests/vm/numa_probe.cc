@@ -2,17 +2,22 @@
  * processor; run.py makes a machine that has them.
  *
  * Local.* wants no rule; Interleaved.*, Bound.* and Preferred.* want rules for requests of 16 KiB
- * and more (*.rules). */
+ * and more (*.rules).  Told.* look at what the report and the command UNSPLIT_CLI say of nodes. */
 #include "../preload/support.h"
 
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <dlfcn.h>
+#include <fstream>
 #include <gtest/gtest.h>
+#include <iterator>
 #include <linux/mempolicy.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <regex>
 #include <sched.h>
 #include <string>
 #include <sys/mman.h>
@@ -295,6 +300,102 @@ TEST_P(Preferred, IsThere)
 INSTANTIATE_TEST_SUITE_P(Sizes, Interleaved, testing::Values(64 * KiB, 4 * MiB));
 INSTANTIATE_TEST_SUITE_P(Sizes, Bound, testing::Values(64 * KiB, 4 * MiB));
 INSTANTIATE_TEST_SUITE_P(Sizes, Preferred, testing::Values(64 * KiB, 4 * MiB));
+
+/* ---- the nodes are told ---- */
+
+std::string contents(const std::string &path)
+{
+	std::ifstream file(path);
+
+	return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+/* What a command prints. */
+std::string output_of(const std::string &command)
+{
+	FILE *pipe = popen(command.c_str(), "r");
+	std::string text;
+
+	for (int c; pipe && (c = getc(pipe)) != EOF;)
+		text += static_cast<char>(c);
+	EXPECT_EQ(pipe ? pclose(pipe) : -1, 0) << command << text;
+	return text;
+}
+
+/* Of the table "nodes" of some JSON; all values are numbers. */
+size_t told(const std::string &json, int node, const std::string &key)
+{
+	std::smatch row, value;
+	size_t start = json.find("\"nodes\": [");
+	std::string table =
+		start == std::string::npos ? "" : json.substr(start, json.find(']', start) - start);
+
+	if (!std::regex_search(table, row,
+	                       std::regex("\\{\\s*\"node\": " + std::to_string(node) + ",[^}]*")))
+		ADD_FAILURE() << "no node " << node << ": " << json;
+	std::string members = row.str();
+	if (!std::regex_search(members, value, std::regex("\"" + key + "\": ([0-9]+)")))
+		ADD_FAILURE() << "no " << key << " of node " << node << ": " << json;
+	return std::strtoull(value[1].str().c_str(), nullptr, 10);
+}
+
+/* 64 MiB on the first node, 32 MiB on the second, and a few more for whatever. */
+class Told : public TwoNodes
+{
+      protected:
+	static void near(size_t bytes, size_t expected)
+	{
+		EXPECT_GE(bytes, expected * 99 / 100);
+		EXPECT_LE(bytes, expected + 8 * MiB);
+	}
+
+	void SetUp() override
+	{
+		TwoNodes::SetUp();
+		OnNode(0, [&] { of_first.add(); });
+		OnNode(1, [&] { of_second.add(heap_size / 2); });
+	}
+
+	Blocks of_first{64 * KiB}, of_second{64 * KiB};
+	const std::string self = std::to_string(getpid()), cli = needed_env("UNSPLIT_CLI");
+};
+
+TEST_F(Told, InTheReport)
+{
+	auto report =
+		reinterpret_cast<int (*)(const char *)>(dlsym(RTLD_DEFAULT, "unsplit_report"));
+
+	ASSERT_NE(report, nullptr);
+	ASSERT_EQ(report("/tmp/nodes.json"), 0);
+	std::string json = contents("/tmp/nodes.json");
+	near(told(json, 0, "heap"), heap_size);
+	near(told(json, 1, "heap"), heap_size / 2);
+}
+
+TEST_F(Told, ByStat)
+{
+	std::string json = output_of(cli + " stat --json " + self);
+
+	near(told(json, 0, "large"), heap_size);
+	near(told(json, 1, "large"), heap_size / 2);
+	EXPECT_GE(told(json, 0, "resident"), told(json, 0, "large") + told(json, 0, "small"));
+	EXPECT_GE(told(json, 1, "resident"), told(json, 1, "large") + told(json, 1, "small"));
+	EXPECT_NE(output_of(cli + " stat " + self).find("\nNUMA nodes"), std::string::npos);
+}
+
+/* Memory that is used is not free. */
+TEST_F(Told, ByDoctor)
+{
+	std::string before = output_of(cli + " doctor --json");
+
+	OnNode(1, [&] { of_second.add(4 * heap_size); });
+	std::string after = output_of(cli + " doctor --json");
+	EXPECT_NEAR(double(told(before, 1, "free")), double(told(after, 1, "free") + 4 * heap_size),
+	            double(heap_size));
+	EXPECT_GE(told(before, 1, "huge_pages_free"), told(after, 1, "huge_pages_free") + 64);
+	EXPECT_NEAR(double(told(before, 0, "free")), double(told(after, 0, "free")),
+	            double(heap_size));
+}
 
 /* The control: a thread whose own policy is another node's is seen not to be served by its own. */
 using Control = TwoNodes;

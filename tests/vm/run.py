@@ -106,7 +106,8 @@ def numa_tests(build):
     ini = read_ini("numa.ini")
     tests = []
     for name in ini.sections():
-        env = [f"LD_PRELOAD={os.path.join(build, 'libunsplit.so.0')}"]
+        env = [f"LD_PRELOAD={os.path.join(build, 'libunsplit.so.0')}",
+               f"UNSPLIT_CLI={os.path.join(build, 'unsplit')}"]
         if "rules" in ini[name]:
             env.append(f"UNSPLIT_CONF=strict:on,rules:{os.path.join(HERE, ini[name]['rules'])}")
         test = Test(name, [os.path.join(build, "tests", "vm", "numa_probe")], env)
