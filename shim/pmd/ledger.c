@@ -18,9 +18,13 @@ int ledger_open(struct ledger *l, const struct zone_policy *policy, void *hint, 
 		goto no_words;
 	if (prefix_reserve(&l->backed, NULL, l->zone.units * sizeof(uint32_t), machine.page))
 		goto no_backed;
+	if (ranks_open(&l->ranks, l->zone.units))
+		goto no_ranks;
 	zone_join(&l->zone);
 	return 0;
 
+no_ranks:
+	prefix_release(&l->backed);
 no_backed:
 	prefix_release(&l->words);
 no_words:
@@ -75,6 +79,7 @@ static void take_in_unit(struct ledger *l, size_t unit, uint64_t mask)
 		demand_rise(1);
 	if (is_kept(w))
 		at_sub(&l->kept, 1);
+	ranks_tell(&l->ranks, unit);
 }
 
 static void give_in_unit(struct ledger *l, size_t unit, uint64_t mask)
@@ -92,6 +97,7 @@ static void give_in_unit(struct ledger *l, size_t unit, uint64_t mask)
 		demand_fall(1);
 		at_add(&l->kept, 1);
 	}
+	ranks_tell(&l->ranks, unit);
 }
 
 int ledger_take(struct ledger *l, const void *addr, size_t bytes)
@@ -102,7 +108,7 @@ int ledger_take(struct ledger *l, const void *addr, size_t bytes)
 	size_t first = from / 32, end = (to + 31) / 32;
 
 	if (prefix_need(&l->words, end * sizeof(uint64_t)) ||
-	    prefix_need(&l->backed, end * sizeof(uint32_t)) ||
+	    prefix_need(&l->backed, end * sizeof(uint32_t)) || ranks_need(&l->ranks, end) ||
 	    prefix_need(&l->zone.data, to << slice_shift()))
 		return ENOMEM;
 	for (size_t unit = first; unit < end; unit++)
@@ -124,7 +130,46 @@ void ledger_give(struct ledger *l, const void *addr, size_t bytes)
 		give_in_unit(l, unit, slices_in_unit(unit, from, to));
 }
 
-bool ledger_consistent(const struct ledger *l)
+/* ---- ranks ---- */
+
+static unsigned rank_of(const struct ledger *l, size_t unit)
+{
+	uint64_t w = at_acquire(word_of(l, unit));
+
+	if (w & LEDGER_BUSY)
+		return RANK_NONE; /* told of again when it is settled */
+	if (is_kept(w))
+		return RANK_KEPT;
+	if (w & LEDGER_PINNED)
+		return RANK_PINNED;
+	return (unsigned)__builtin_popcount(slack_slices(l, unit, w));
+}
+
+static void note_rank(void *ledger, size_t unit)
+{
+	struct ledger *l = ledger;
+
+	ranks_note(&l->ranks, unit, rank_of(l, unit));
+}
+
+void ledger_lock(struct ledger *l)
+{
+	pthread_mutex_lock(&l->ranks.lock);
+	if (at_acquire(&l->top))
+		ranks_each_unseen(&l->ranks, note_rank, l);
+}
+
+static bool ranks_hold(const struct ledger *l)
+{
+	size_t top = at_acquire(&l->top);
+
+	for (size_t unit = 0; unit < top; unit++)
+		if (ranks_of(&l->ranks, unit) != rank_of(l, unit))
+			return false;
+	return !top || ranks_consistent(&l->ranks, top);
+}
+
+bool ledger_consistent(struct ledger *l)
 {
 	size_t kept = 0;
 
@@ -137,5 +182,8 @@ bool ledger_consistent(const struct ledger *l)
 			return false;
 		kept += is_kept(w);
 	}
-	return kept == ledger_kept(l) && at_acquire(&l->top) <= l->zone.units;
+	ledger_lock(l);
+	bool hold = ranks_hold(l);
+	ledger_unlock(l);
+	return hold && kept == ledger_kept(l) && at_acquire(&l->top) <= l->zone.units;
 }

@@ -13,7 +13,8 @@
  * A word holds 32 used bits, DIRTY (something may have been written since the unit was last
  * returned), BUSY (a whole return or a demotion is under way; whoever wants the unit waits for it,
  * 9 us on average, K8), DEMOTED (split by us) and PINNED (not to be split).  All functions are
- * lock-free but for that wait, thread-safe, and call no malloc.
+ * thread-safe and call no malloc.  Taking and giving are lock-free but for that wait; who looks for
+ * units to return or demote holds the ranks' lock, but not in the kernel.
  */
 #ifndef UNSPLIT_PMD_LEDGER_H
 #define UNSPLIT_PMD_LEDGER_H
@@ -24,6 +25,7 @@
 
 #include "pmd/atomic.h"
 #include "pmd/heal.h"
+#include "pmd/ranks.h"
 #include "pmd/zone.h"
 
 #define LEDGER_USED    0xffffffffull
@@ -36,6 +38,7 @@ struct ledger {
 	struct zone zone;
 	struct prefix words;  /* uint64_t, one a unit */
 	struct prefix backed; /* uint32_t, one a unit; see LEDGER_DEMOTED */
+	struct ranks ranks;   /* which are kept, and which have most slack */
 	size_t top;           /* units from here on were never used */
 	size_t kept;          /* units */
 	size_t demoted;       /* units */
@@ -66,11 +69,11 @@ static inline size_t ledger_kept(const struct ledger *l)
 
 /* Backed pages (512 to a unit) that mimalloc does not use, in units that it does use and that are
  * not pinned; and the most that one unit has. */
-size_t ledger_slack(const struct ledger *l);
-size_t ledger_worst_slack(const struct ledger *l);
-/* Give back the free slices of units that have at least `least` pages of them, until `most` pages
- * are given; a huge page is split for it, on purpose (K1).  Who wants a slice of such a unit waits
- * for it (0.3 to 0.6 ms).  Returns the pages given back. */
+size_t ledger_slack(struct ledger *l);
+size_t ledger_worst_slack(struct ledger *l);
+/* Give back the free slices of units that have at least `least` pages of them, those with the most
+ * first, until `most` pages are given; a huge page is split for it, on purpose (K1).  Who wants a
+ * slice of such a unit waits for it (0.3 to 0.6 ms).  Returns the pages given back. */
 size_t ledger_demote(struct ledger *l, unsigned least, size_t most);
 /* Let pinned units count as slack again. */
 void ledger_unpin(struct ledger *l);
@@ -79,6 +82,6 @@ enum heal_result ledger_heal(struct ledger *l, struct heal_walk *walk,
                              const struct heal_limits *limits);
 
 /* The invariants, for tests; to be called while nobody else uses the ledger. */
-bool ledger_consistent(const struct ledger *l);
+bool ledger_consistent(struct ledger *l);
 
 #endif

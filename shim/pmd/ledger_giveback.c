@@ -13,8 +13,12 @@ enum { RETURN_AT_ONCE = 64 };
 static bool claim(struct ledger *l, size_t unit)
 {
 	uint64_t w = at_acquire(word_of(l, unit));
+	bool claimed =
+		is_kept(w) && !(w & LEDGER_BUSY) && at_cas(word_of(l, unit), &w, w | LEDGER_BUSY);
 
-	return is_kept(w) && !(w & LEDGER_BUSY) && at_cas(word_of(l, unit), &w, w | LEDGER_BUSY);
+	/* Whatever it is now, it is not to be found as kept again. */
+	ranks_tell(&l->ranks, unit);
+	return claimed;
 }
 
 static bool any_demoted(const struct ledger *l, size_t unit, size_t end)
@@ -27,8 +31,10 @@ static bool any_demoted(const struct ledger *l, size_t unit, size_t end)
 
 static void unclaim(struct ledger *l, size_t unit, size_t end)
 {
-	for (; unit < end; unit++)
+	for (; unit < end; unit++) {
 		at_publish(word_of(l, unit), at_get(word_of(l, unit)) & ~LEDGER_BUSY);
+		ranks_tell(&l->ranks, unit);
+	}
 }
 
 static void forget(struct ledger *l, size_t unit, size_t end)
@@ -57,12 +63,24 @@ static bool return_units(struct ledger *l, size_t unit, size_t end)
 	return true;
 }
 
+/* The unit behind the last kept one; 0 if none is kept. */
+static size_t end_of_kept(struct ledger *l)
+{
+	size_t end = 0;
+
+	ledger_lock(l);
+	if (l->ranks.count[RANK_KEPT])
+		end = ranks_last(&l->ranks, RANK_KEPT) + 1;
+	ledger_unlock(l);
+	return end;
+}
+
 size_t ledger_return(struct ledger *l, size_t most)
 {
-	size_t done = 0;
+	size_t done = 0, end;
 
 	/* From the top down: mimalloc fills segments from the bottom. */
-	for (size_t end = at_acquire(&l->top); end > 0 && done < most && ledger_kept(l) > 0;) {
+	while (done < most && (end = end_of_kept(l))) {
 		size_t unit = end;
 		size_t room = most - done < RETURN_AT_ONCE ? most - done : RETURN_AT_ONCE;
 
@@ -71,38 +89,28 @@ size_t ledger_return(struct ledger *l, size_t most)
 		if (unit < end && !return_units(l, unit, end))
 			break;
 		done += end - unit;
-		end = unit < end ? unit : end - 1;
 	}
 	return done;
 }
 
 /* ---- demotion ---- */
 
-static unsigned slack_pages(const struct ledger *l, size_t unit, uint64_t w)
+enum { SLICE_PAGES = UNIT_PAGES / 32 };
+
+size_t ledger_slack(struct ledger *l)
 {
-	return (unsigned)__builtin_popcount(slack_slices(l, unit, w)) * (UNIT_PAGES / 32);
+	ledger_lock(l);
+	size_t slack = l->ranks.slack;
+	ledger_unlock(l);
+	return slack * SLICE_PAGES;
 }
 
-size_t ledger_slack(const struct ledger *l)
+size_t ledger_worst_slack(struct ledger *l)
 {
-	size_t slack = 0;
-
-	for (size_t unit = 0; unit < at_acquire(&l->top); unit++)
-		slack += slack_pages(l, unit, at_get(word_of(l, unit)));
-	return slack;
-}
-
-size_t ledger_worst_slack(const struct ledger *l)
-{
-	size_t worst = 0;
-
-	for (size_t unit = 0; unit < at_acquire(&l->top); unit++) {
-		size_t slack = slack_pages(l, unit, at_get(word_of(l, unit)));
-
-		if (slack > worst)
-			worst = slack;
-	}
-	return worst;
+	ledger_lock(l);
+	size_t worst = ranks_worst(&l->ranks);
+	ledger_unlock(l);
+	return worst * SLICE_PAGES;
 }
 
 static struct bits pages_of(uint32_t slices)
@@ -111,7 +119,7 @@ static struct bits pages_of(uint32_t slices)
 
 	for (unsigned i = 0; i < 32; i++)
 		if (slices >> i & 1)
-			bits_set(&pages, i * (UNIT_PAGES / 32), UNIT_PAGES / 32);
+			bits_set(&pages, i * SLICE_PAGES, SLICE_PAGES);
 	return pages;
 }
 
@@ -120,7 +128,7 @@ static uint32_t slices_of(const struct bits *pages)
 	uint32_t slices = 0;
 
 	for (unsigned i = 0; i < 32; i++)
-		if (bits_any(pages, i * (UNIT_PAGES / 32), 1))
+		if (bits_any(pages, i * SLICE_PAGES, 1))
 			slices |= 1u << i;
 	return slices;
 }
@@ -148,11 +156,11 @@ static uint64_t demote_busy(struct ledger *l, size_t unit, uint64_t w, size_t *g
 	return w;
 }
 
-static void demote(struct ledger *l, size_t unit, unsigned least, size_t *given)
+static void demote(struct ledger *l, size_t unit, int least, size_t *given)
 {
 	uint64_t *word = word_of(l, unit), w = at_acquire(word);
 
-	if (w & LEDGER_BUSY || slack_pages(l, unit, w) < least)
+	if (w & LEDGER_BUSY || __builtin_popcount(slack_slices(l, unit, w)) < least)
 		return;
 	/* Pass over a unit that there is no VMA for, so that others get their turn. */
 	if (!(w & LEDGER_DEMOTED) && at_get(&l->demoted) >= SURGERY_MOST_DEMOTED)
@@ -161,22 +169,53 @@ static void demote(struct ledger *l, size_t unit, unsigned least, size_t *given)
 		at_publish(word, demote_busy(l, unit, w, given));
 }
 
+/* Find a unit with the most slack, if that is at least `least` slices.  Nobody else finds it until
+ * it is told of. */
+static bool pick_worst(struct ledger *l, unsigned least, size_t *unit)
+{
+	ledger_lock(l);
+	unsigned worst = ranks_worst(&l->ranks);
+	bool any = worst >= least;
+	if (any) {
+		*unit = ranks_last(&l->ranks, worst);
+		ranks_note(&l->ranks, *unit, RANK_NONE);
+	}
+	ledger_unlock(l);
+	return any;
+}
+
 size_t ledger_demote(struct ledger *l, unsigned least, size_t most)
 {
-	size_t given = 0;
+	size_t given = 0, unit;
 
 	/* A slack of less than a slice is not to be had here. */
-	least = least < UNIT_PAGES / 32 ? UNIT_PAGES / 32 : least;
-	for (size_t unit = 0; unit < at_acquire(&l->top) && given < most; unit++)
-		demote(l, unit, least, &given);
+	least = least < SLICE_PAGES ? 1 : (least + SLICE_PAGES - 1) / SLICE_PAGES;
+	while (given < most && pick_worst(l, least, &unit)) {
+		demote(l, unit, (int)least, &given);
+		ranks_tell(&l->ranks, unit);
+	}
 	return given;
+}
+
+static size_t pinned_unit(struct ledger *l)
+{
+	size_t unit = SIZE_MAX;
+
+	ledger_lock(l);
+	if (l->ranks.count[RANK_PINNED]) {
+		unit = ranks_last(&l->ranks, RANK_PINNED);
+		ranks_note(&l->ranks, unit, RANK_NONE);
+	}
+	ledger_unlock(l);
+	return unit;
 }
 
 void ledger_unpin(struct ledger *l)
 {
-	for (size_t unit = 0; unit < at_acquire(&l->top); unit++)
-		if (at_get(word_of(l, unit)) & LEDGER_PINNED)
-			__atomic_fetch_and(word_of(l, unit), ~LEDGER_PINNED, __ATOMIC_RELAXED);
+	for (size_t unit; (unit = pinned_unit(l)) != SIZE_MAX;) {
+		__atomic_fetch_and(word_of(l, unit), ~LEDGER_PINNED, __ATOMIC_RELAXED);
+		ranks_tell(&l->ranks, unit);
+	}
 }
 
 /* ---- healing ---- */
@@ -188,7 +227,7 @@ enum { SURVEY_UNITS = 64 };
 static bool worth_healing(uint64_t w, const struct kernel_unit *seen,
                           const struct heal_limits *limits)
 {
-	unsigned used = (unsigned)__builtin_popcountll(w & LEDGER_USED) * (UNIT_PAGES / 32);
+	unsigned used = (unsigned)__builtin_popcountll(w & LEDGER_USED) * SLICE_PAGES;
 	unsigned full = limits->full / 2;
 
 	return !(w & LEDGER_BUSY) && !seen->huge && used >= full && seen->resident >= full &&
@@ -202,7 +241,7 @@ static struct kernel_unit as_noted(const struct ledger *l, size_t unit)
 	uint32_t backed = demoted ? at_get(backed_of(l, unit)) : UINT32_MAX;
 
 	return (struct kernel_unit){
-		.resident = (unsigned)__builtin_popcount(backed) * (UNIT_PAGES / 32),
+		.resident = (unsigned)__builtin_popcount(backed) * SLICE_PAGES,
 		.huge = !demoted,
 	};
 }
@@ -249,6 +288,7 @@ enum heal_result ledger_heal(struct ledger *l, struct heal_walk *walk,
 			return HEAL_REFUSED;
 		if (demoted) {
 			__atomic_fetch_and(word_of(l, unit), ~LEDGER_DEMOTED, __ATOMIC_ACQ_REL);
+			ranks_tell(&l->ranks, unit);
 			at_sub(&l->demoted, 1);
 		}
 		walk->grown += UNIT_PAGES - seen[found].resident;

@@ -41,6 +41,14 @@ static inline uint32_t slack_slices(const struct ledger *l, size_t unit, uint64_
 	return w & LEDGER_USED && !(w & LEDGER_PINNED) ? backed & ~(uint32_t)w : 0;
 }
 
+/* Bring the ranks up to date, and hold their lock until ledger_unlock(). */
+void ledger_lock(struct ledger *l);
+
+static inline void ledger_unlock(struct ledger *l)
+{
+	pthread_mutex_unlock(&l->ranks.lock);
+}
+
 /* Wait until a BUSY word is settled; counts as a pause of the caller.  Returns the word. */
 uint64_t ledger_wait(const uint64_t *word);
 

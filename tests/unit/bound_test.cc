@@ -281,9 +281,9 @@ TEST_F(Bound, NoMoreUnitsAreDemotedThanThereAreVmasFor)
 	EXPECT_EQ(bound_demote(SIZE_MAX, SIZE_MAX), 412u) << "one of the filler's";
 	EXPECT_TRUE(bound_refused());
 	// In those that are demoted already there may be more.
-	take_slices(1, SLICES - 1);
-	write_slices(1, SLICES - 1);
-	give_slices(2, SLICES - 2);
+	take_slices(SLICES + 1, SLICES - 1);
+	write_slices(SLICES + 1, SLICES - 1);
+	give_slices(SLICES + 2, SLICES - 2);
 	EXPECT_EQ(bound_demote(SIZE_MAX, SIZE_MAX), 30 * SLICE_PAGES);
 	filler->demoted_units -= SURGERY_MOST_DEMOTED - 1;
 	ledgers[0].demoted = 1;

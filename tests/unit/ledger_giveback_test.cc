@@ -176,9 +176,9 @@ TEST_F(LedgerGiveBack, APartThatIsRefused)
 		leave(0, 4, 4);
 		give_slices(20, 4);
 		fake.fail(fake::GIVE_BACK, nth, EINVAL);
-		EXPECT_EQ(ledger_demote(l, 1, SIZE_MAX), 4 * SLICE_PAGES);
+		EXPECT_EQ(ledger_demote(l, 1, 1), 4 * SLICE_PAGES);
 		EXPECT_EQ(ledger_slack(l), 4 * SLICE_PAGES);
-		EXPECT_EQ(ledger_demote(l, 1, SIZE_MAX), 4 * SLICE_PAGES);
+		EXPECT_EQ(ledger_demote(l, 1, 1), 4 * SLICE_PAGES);
 		EXPECT_EQ(backed(), 24 * slice_bytes());
 		give_slices(0, 4);
 		give_slices(8, 12);
@@ -196,7 +196,7 @@ TEST_F(LedgerGiveBack, TakersWaitGiversWait)
 		std::atomic<bool> taken{false}, given{false};
 
 		leave(0, 4, 8);
-		leave(1, 4, 8);
+		leave(1, 4, 7);
 		fake.during = [&](const fake::Event &event) {
 			if (event.call != call || event.addr >= slice(SLICES))
 				return;
@@ -212,8 +212,8 @@ TEST_F(LedgerGiveBack, TakersWaitGiversWait)
 				given = true;
 			});
 			// Others go on meanwhile.
-			take_slices(SLICES + 4, 8);
-			give_slices(SLICES + 4, 8);
+			take_slices(SLICES + 4, 7);
+			give_slices(SLICES + 4, 7);
 			EXPECT_FALSE(taken || given);
 		};
 		EXPECT_EQ(ledger_demote(l, 1, 1), 8 * SLICE_PAGES);
@@ -222,14 +222,26 @@ TEST_F(LedgerGiveBack, TakersWaitGiversWait)
 		fake.own(slice(4), slice_bytes());
 		EXPECT_TRUE(holds(slice(4), SLICE_PAGES, 0));
 		EXPECT_TRUE(holds(slice(0), 4 * SLICE_PAGES));
-		EXPECT_EQ(ledger_slack(l), 9 * SLICE_PAGES) << "that of unit 1, and slice 31";
+		EXPECT_EQ(ledger_slack(l), 8 * SLICE_PAGES) << "that of unit 1, and slice 31";
 		check();
 		give_slices(0, 5);
 		give_slices(12, 19);
 		give_slices(SLICES, 4);
-		give_slices(SLICES + 12, 20);
+		give_slices(SLICES + 11, 21);
 		EXPECT_EQ(ledger_return(l, SIZE_MAX), 2u);
 	}
+}
+
+TEST_F(LedgerGiveBack, ThoseWithTheMostSlackFirst)
+{
+	for (size_t i = 0; i < 16; i++)
+		leave(i, 1, 1 + i * 5 % 16);
+	for (size_t free = 16; free > 0; free--) {
+		EXPECT_EQ(ledger_worst_slack(l), free * SLICE_PAGES);
+		EXPECT_EQ(ledger_demote(l, 1, 1), free * SLICE_PAGES);
+	}
+	EXPECT_EQ(ledger_worst_slack(l), 0u);
+	check();
 }
 
 // ---- many threads, contents checked ----
