@@ -58,11 +58,12 @@ struct filler_zone {
 	size_t top;
 };
 
-/* Partly used units: by kind and the longest run of free pages; and by slack, in steps of 8 pages.
- * Dense units are broken, but so full that healing them will pay; sparse ones are not. */
+/* Partly used units: by kind and the longest run of free pages; and by slack, in steps of 8 pages,
+ * with a list of their own for those that the kernel refused to take apart.  Dense units are
+ * broken, but so full that healing them will pay; sparse ones are not. */
 enum { PACK_HUGE, PACK_DENSE, PACK_SPARSE, PACK_KINDS };
 enum { PACK_DENSE_PAGES = UNIT_PAGES / 2 };
-enum { PACK_FITS = UNIT_PAGES + 1, PACK_SLACKS = UNIT_PAGES / 8 + 1 };
+enum { PACK_FITS = UNIT_PAGES + 1, PACK_PINNED = UNIT_PAGES / 8 + 1, PACK_SLACKS };
 
 struct pack {
 	struct unit *fit[PACK_KINDS][PACK_FITS];

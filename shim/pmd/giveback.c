@@ -160,10 +160,7 @@ size_t filler_demote(struct filler *f, size_t least)
 void filler_unpin(struct filler *f)
 {
 	pthread_mutex_lock(&f->lock);
-	for (struct unit *u = f->pack.slack[0], *next; u; u = next) {
-		next = u->next[BY_SLACK];
-		if (!u->pinned)
-			continue;
+	for (struct unit *u; (u = f->pack.slack[PACK_PINNED]);) {
 		pack_take_out(&f->pack, u);
 		u->pinned = false;
 		pack_put_in(&f->pack, u);

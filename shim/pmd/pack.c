@@ -18,6 +18,11 @@ static inline unsigned kind_of(const struct unit *u)
 	return u->used_count < PACK_DENSE_PAGES ? PACK_SPARSE : PACK_DENSE;
 }
 
+static inline unsigned slack_class(const struct unit *u)
+{
+	return u->pinned ? PACK_PINNED : u->slack / SLACK_STEP;
+}
+
 static void mark(uint64_t *filled, unsigned class, const struct unit *list)
 {
 	uint64_t bit = 1ull << (class % 64);
@@ -26,17 +31,25 @@ static void mark(uint64_t *filled, unsigned class, const struct unit *list)
 	at_set(&filled[class / 64], list ? filled[class / 64] | bit : filled[class / 64] & ~bit);
 }
 
+/* Pinned units are not for pack_worst() to find. */
+static void mark_slack(struct pack *p, unsigned class)
+{
+	if (class != PACK_PINNED)
+		mark(p->slack_filled, class, p->slack[class]);
+}
+
 /* Note what the lists sort by, and put the unit in. */
 static void insert(struct pack *p, struct unit *u)
 {
-	unsigned kind = kind_of(u);
+	unsigned kind = kind_of(u), class;
 
 	u->longest = (uint16_t)bits_longest_clear(&u->used);
 	u->slack = u->pinned ? 0 : (uint16_t)(pack_backed(u) - u->used_count);
 	list_push(&p->fit[kind][u->longest], u, BY_FIT);
 	mark(p->fit_filled[kind], u->longest, u);
-	list_push(&p->slack[u->slack / SLACK_STEP], u, BY_SLACK);
-	mark(p->slack_filled, u->slack / SLACK_STEP, u);
+	class = slack_class(u);
+	list_push(&p->slack[class], u, BY_SLACK);
+	mark_slack(p, class);
 	at_set(&p->slack_pages, p->slack_pages + u->slack);
 	if (kind == PACK_SPARSE)
 		p->sparse_pages += u->used_count;
@@ -44,12 +57,12 @@ static void insert(struct pack *p, struct unit *u)
 
 static void remove(struct pack *p, struct unit *u)
 {
-	unsigned kind = kind_of(u), class = u->slack / SLACK_STEP;
+	unsigned kind = kind_of(u), class = slack_class(u);
 
 	list_remove(&p->fit[kind][u->longest], u, BY_FIT);
 	mark(p->fit_filled[kind], u->longest, p->fit[kind][u->longest]);
 	list_remove(&p->slack[class], u, BY_SLACK);
-	mark(p->slack_filled, class, p->slack[class]);
+	mark_slack(p, class);
 	at_set(&p->slack_pages, p->slack_pages - u->slack);
 	if (kind == PACK_SPARSE)
 		p->sparse_pages -= u->used_count;
@@ -195,10 +208,10 @@ static bool slacks_consistent(const struct pack *p, size_t *units, size_t *pages
 	for (unsigned class = 0; class < PACK_SLACKS; class ++) {
 		bool filled = p->slack_filled[class / 64] >> (class % 64) & 1;
 
-		if (filled != (p->slack[class] != NULL))
+		if (filled != (class != PACK_PINNED && p->slack[class] != NULL))
 			return false;
 		for (const struct unit *u = p->slack[class]; u; u = u->next[BY_SLACK]) {
-			if (u->slack / SLACK_STEP != class)
+			if (slack_class(u) != class)
 				return false;
 			if (!u->pinned && u->slack + u->used_count != (int)pack_backed(u))
 				return false;

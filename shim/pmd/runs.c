@@ -68,11 +68,17 @@ struct unit *runs_find(const struct runs *r, size_t n)
 	for (unsigned looked = 0; u && looked < LOOK_AT; u = u->next[BY_FIT], looked++)
 		if (u->run >= n)
 			return u;
-	if (later < RUNS_CLASSES)
-		return r->list[later];
-	/* Then a long search is better than to find nothing. */
-	while (u && u->run < n)
-		u = u->next[BY_FIT];
+	return later < RUNS_CLASSES ? r->list[later] : NULL;
+}
+
+struct unit *runs_search(const struct runs *r, size_t n)
+{
+	struct unit *u = runs_find(r, n);
+
+	if (u || n > UINT32_MAX)
+		return u;
+	for (u = r->list[class_of(n)]; u && u->run < n; u = u->next[BY_FIT])
+		;
 	return u;
 }
 

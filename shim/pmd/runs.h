@@ -28,9 +28,11 @@ struct runs {
 void runs_put(struct runs *r, struct unit *first, size_t n);
 /* Take a whole run out by its first unit. */
 void runs_take(struct runs *r, struct unit *first);
-/* The first unit of a run of at least n units, the best fit but for a quarter; NULL if there is
- * none.  The run stays in. */
+/* The first unit of a run of at least n units, the best fit but for a quarter; NULL if none is
+ * found by looking at a few.  The run stays in. */
 struct unit *runs_find(const struct runs *r, size_t n);
+/* As runs_find(), but NULL only if there is none: it may have to look at many. */
+struct unit *runs_search(const struct runs *r, size_t n);
 /* The first unit of one of the longest runs (within a quarter); NULL if there is no run. */
 struct unit *runs_longest(const struct runs *r);
 

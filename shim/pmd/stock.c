@@ -151,9 +151,11 @@ static size_t skip_to_align(const struct filler_zone *z, size_t index, size_t al
 	return -number & (align - 1);
 }
 
-static struct unit *take_run(struct filler *f, struct runs *runs, size_t n, size_t align)
+/* Take units of a run, if `find` finds one. */
+static struct unit *take_run(struct filler *f, struct runs *runs, size_t n, size_t align,
+                             struct unit *(*find)(const struct runs *, size_t))
 {
-	struct unit *run = runs_find(runs, n + align - 1);
+	struct unit *run = find(runs, n + align - 1);
 
 	if (!run)
 		return NULL;
@@ -197,14 +199,17 @@ static struct unit *take_top(struct filler *f, size_t n, size_t align, size_t gr
 
 struct unit *stock_take(struct filler *f, size_t n, size_t align, size_t growth)
 {
-	struct unit *u = take_run(f, &f->kept, n, align);
+	struct unit *u = take_run(f, &f->kept, n, align, runs_find);
 
 	if (!u && !growth)
-		u = take_run(f, &f->clean, n, align);
+		u = take_run(f, &f->clean, n, align, runs_find);
 	if (!u)
 		u = take_top(f, n, align, growth);
-	if (!u && growth)
-		u = take_run(f, &f->clean, n, align);
+	/* A long search is better than to find nothing. */
+	if (!u)
+		u = take_run(f, &f->kept, n, align, runs_search);
+	if (!u)
+		u = take_run(f, &f->clean, n, align, runs_search);
 	if (u) {
 		note_breakage(zone_of_unit(f, u), u, n);
 		demand_rise(n);

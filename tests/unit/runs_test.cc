@@ -48,8 +48,9 @@ class Runs : public testing::Test
 	}
 	void check_find(size_t n)
 	{
-		unit *u = runs_find(&free_runs, n);
+		unit *u = runs_search(&free_runs, n), *quick = runs_find(&free_runs, n);
 
+		EXPECT_TRUE(!quick || quick == u);
 		if (!u) {
 			EXPECT_LT(longest(), n) << "there is a run of " << longest();
 			return;
@@ -124,8 +125,9 @@ TEST_F(Runs, FindsTheOneThatFitsBehindManyThatDoNot)
 	put(0, 9);
 	for (size_t i = 1; i < 100; i++)
 		put(i * 10, 8);
-	EXPECT_EQ(runs_find(&free_runs, 9), &units[0]);
-	EXPECT_EQ(runs_find(&free_runs, 10), nullptr);
+	EXPECT_EQ(runs_find(&free_runs, 9), nullptr);
+	EXPECT_EQ(runs_search(&free_runs, 9), &units[0]);
+	EXPECT_EQ(runs_search(&free_runs, 10), nullptr);
 }
 
 TEST_F(Runs, LengthsNoRunCanHave)
