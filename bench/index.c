@@ -105,6 +105,10 @@ static bool is_exclusive(void *unit)
 	return true;
 }
 
+static void no_name(void *addr, size_t bytes, const char *name)
+{
+}
+
 static size_t no_limit(void)
 {
 	return SIZE_MAX;
@@ -136,6 +140,7 @@ static const struct kernel nothing = {
 	.split = accept_unit,
 	.collapse = accept_unit,
 	.remap = accept_range,
+	.name = no_name,
 	.nodes = one,
 	.survey = no_survey,
 	.exclusive = is_exclusive,
