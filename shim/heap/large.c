@@ -311,6 +311,8 @@ void *large_alloc(size_t n, size_t align, const struct plan *plan, bool *zero)
 	release_tick();
 	zero = zero ? zero : &is_zero;
 	void *p = alloc_extent(f, &r, zero);
+	if (p)
+		release_filling(f, p);
 	if (p && __builtin_expect(learn_active, 0))
 		record(p, n, r.pages, zero);
 	if (p && plan && plan->populate == SWITCH_ON)

@@ -108,6 +108,7 @@ static int on_mprotect(void *addr, size_t bytes, int protection)
 		return fail(ENOMEM);
 	proof_check();
 	tick();
+	release_filling_small(l, addr);
 	if (astray())
 		thread_recall();
 	return 0;

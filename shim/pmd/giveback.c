@@ -245,6 +245,39 @@ static void note_healing(struct filler *f, struct unit *u)
 	pthread_mutex_unlock(&f->lock);
 }
 
+/* Make a broken unit huge again. */
+static enum heal_result heal_unit(struct filler *f, struct filler_zone *z, struct unit *u)
+{
+	if (!surgery_collapse(&z->zone, address_of(z, u, 0), u->demoted))
+		return HEAL_REFUSED;
+	note_healing(f, u);
+	return HEAL_DONE;
+}
+
+/* Pages that a demoted unit lacks; SIZE_MAX if it is none, or is not to be healed now. */
+static size_t lack_of(struct filler *f, const struct unit *u)
+{
+	size_t lack = SIZE_MAX;
+
+	pthread_mutex_lock(&f->lock);
+	if (u->demoted && u->state == UNIT_PART && !u->busy)
+		lack = UNIT_PAGES - pack_backed(u);
+	pthread_mutex_unlock(&f->lock);
+	return lack;
+}
+
+enum heal_result filler_heal_at(struct filler *f, const void *p, size_t *growth)
+{
+	struct filler_zone *z = filler_zone_of(f, p);
+	struct unit *u = unit_at(z, page_of(z, p) / UNIT_PAGES);
+	size_t lack = lack_of(f, u);
+
+	if (lack > *growth || !kernel->exclusive(address_of(z, u, 0)))
+		return HEAL_NONE;
+	*growth -= lack;
+	return heal_unit(f, z, u);
+}
+
 /* Where a walk over all units of all zones stands. */
 static struct filler_zone *zone_at(struct filler *f, size_t *index)
 {
@@ -276,16 +309,14 @@ enum heal_result filler_heal(struct filler *f, struct heal_walk *walk,
 		looked += n;
 		if (!u)
 			continue;
-		char *p = address_of(z, u, 0);
-		if (!kernel->exclusive(p)) {
+		if (!kernel->exclusive(address_of(z, u, 0))) {
 			walk->shared++;
 			continue;
 		}
-		if (!surgery_collapse(&z->zone, p, u->demoted))
-			return HEAL_REFUSED;
-		note_healing(f, u);
-		walk->grown += UNIT_PAGES - seen.resident;
-		return HEAL_DONE;
+		enum heal_result r = heal_unit(f, z, u);
+		if (r == HEAL_DONE)
+			walk->grown += UNIT_PAGES - seen.resident;
+		return r;
 	}
 	return HEAL_NONE;
 }

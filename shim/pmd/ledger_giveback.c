@@ -260,6 +260,34 @@ static size_t find_broken(struct ledger *l, size_t unit, size_t n, const struct 
 	return i;
 }
 
+static enum heal_result heal_unit(struct ledger *l, size_t unit)
+{
+	bool demoted = at_get(word_of(l, unit)) & LEDGER_DEMOTED;
+
+	if (!surgery_collapse(&l->zone, unit_address(l, unit), demoted))
+		return HEAL_REFUSED;
+	if (demoted) {
+		__atomic_fetch_and(word_of(l, unit), ~LEDGER_DEMOTED, __ATOMIC_ACQ_REL);
+		ranks_tell(&l->ranks, unit);
+		at_sub(&l->demoted, 1);
+	}
+	return HEAL_DONE;
+}
+
+enum heal_result ledger_heal_at(struct ledger *l, const void *p, size_t *growth)
+{
+	size_t unit = (size_t)((const char *)p - l->zone.data.base) >> machine.unit_shift;
+	uint64_t w = at_acquire(word_of(l, unit));
+
+	if (!(w & LEDGER_DEMOTED) || w & LEDGER_BUSY)
+		return HEAL_NONE;
+	size_t lack = UNIT_PAGES - as_noted(l, unit).resident;
+	if (lack > *growth || !kernel->exclusive(unit_address(l, unit)))
+		return HEAL_NONE;
+	*growth -= lack;
+	return heal_unit(l, unit);
+}
+
 enum heal_result ledger_heal(struct ledger *l, struct heal_walk *walk,
                              const struct heal_limits *limits)
 {
@@ -283,16 +311,10 @@ enum heal_result ledger_heal(struct ledger *l, struct heal_walk *walk,
 			walk->shared++;
 			continue;
 		}
-		bool demoted = at_get(word_of(l, unit)) & LEDGER_DEMOTED;
-		if (!surgery_collapse(&l->zone, unit_address(l, unit), demoted))
-			return HEAL_REFUSED;
-		if (demoted) {
-			__atomic_fetch_and(word_of(l, unit), ~LEDGER_DEMOTED, __ATOMIC_ACQ_REL);
-			ranks_tell(&l->ranks, unit);
-			at_sub(&l->demoted, 1);
-		}
-		walk->grown += UNIT_PAGES - seen[found].resident;
-		return HEAL_DONE;
+		enum heal_result r = heal_unit(l, unit);
+		if (r == HEAL_DONE)
+			walk->grown += UNIT_PAGES - seen[found].resident;
+		return r;
 	}
 	return HEAL_NONE;
 }

@@ -25,9 +25,12 @@ static struct level {
 static bool refused;
 static uint64_t refused_at; /* ns; 0 until bound_excess() has seen that it was */
 
+static size_t demoted_at; /* see bound_demoted_at() */
+
 void bound_reset(void)
 {
 	memset(levels, 0, sizeof(levels));
+	at_set(&demoted_at, 0);
 	refused = false;
 	refused_at = 0;
 }
@@ -75,6 +78,11 @@ static void try_refused_again(uint64_t now)
 		filler_unpin(f);
 	each_ledger(l)
 		ledger_unpin(l);
+}
+
+size_t bound_demoted_at(void)
+{
+	return at_get(&demoted_at);
 }
 
 bool bound_refused(void)
@@ -136,6 +144,13 @@ bool bound_holds_for(const struct filler *f)
 	return f->policy.release != RELEASE_AS_KEEP;
 }
 
+static void note_given(size_t pages)
+{
+	if (pages)
+		at_set(&demoted_at, release_used_pages());
+	stat_add(demoted_bytes, pages << machine.grain_shift);
+}
+
 size_t bound_tighten(size_t units)
 {
 	size_t given = 0, done = 0;
@@ -146,7 +161,7 @@ size_t bound_tighten(size_t units)
 			given += filler_demote(f, filler_worst_slack(f));
 			done++;
 		}
-	stat_add(demoted_bytes, given << machine.grain_shift);
+	note_given(given);
 	return done;
 }
 
@@ -163,6 +178,6 @@ size_t bound_demote(size_t pages, size_t units)
 		given += n;
 	}
 	refused |= refusals > 0;
-	stat_add(demoted_bytes, given << machine.grain_shift);
+	note_given(given);
 	return given;
 }

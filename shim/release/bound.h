@@ -30,6 +30,9 @@ bool bound_refused(void);
  * demoted, or none is worth it.  Returns the pages given back. */
 size_t bound_demote(size_t pages, size_t units);
 
+/* Pages that were used when something was last demoted. */
+size_t bound_demoted_at(void);
+
 /* Whether a filler's slack counts: not where a rule says `keep`. */
 bool bound_holds_for(const struct filler *f);
 /* Demote what has slack in fillers where a rule says `tight`; `units` at most.  Returns how many

@@ -157,6 +157,38 @@ static void learn(uint64_t took, uint64_t processor_time, enum heal_result resul
 	}
 }
 
+/* Whether a caller may spend some of the budget. */
+static bool may_spend(uint64_t now)
+{
+	count_up(now);
+	return options.heal > 0 && zones_proven() && now >= healing.not_before && healing.saved > 0;
+}
+
+/* What was just done for a caller took time, too. */
+static void account(enum heal_result r, uint64_t begin, uint64_t used)
+{
+	uint64_t end = kernel->now();
+
+	if (r != HEAL_NONE)
+		learn(end - begin, kernel->processor_time() - used, r, end);
+}
+
+void healing_fill(struct filler *f, const void *p, size_t growth, uint64_t now)
+{
+	uint64_t used = kernel->processor_time();
+
+	if (may_heal(f) && may_spend(now))
+		account(filler_heal_at(f, p, &growth), now, used);
+}
+
+void healing_fill_small(struct ledger *l, const void *p, size_t growth, uint64_t now)
+{
+	uint64_t used = kernel->processor_time();
+
+	if (may_spend(now))
+		account(ledger_heal_at(l, p, &growth), now, used);
+}
+
 /* How long until there is budget again. */
 static uint64_t wait_for_budget(void)
 {

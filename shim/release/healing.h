@@ -14,7 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pmd/filler.h"
 #include "pmd/heal.h"
+#include "pmd/ledger.h"
 
 /* What there is to walk through: the ledgers, and then the fillers. */
 size_t healing_stages(void);
@@ -28,6 +30,10 @@ void healing_reset(void);
 void healing_ask(void);
 /* Whether there is more to look at. */
 bool healing_pending(void);
+/* A place was found in a demoted unit: heal the unit before the place is touched, within the budget
+ * at `now`, if memory may grow by `growth` pages. */
+void healing_fill(struct filler *f, const void *p, size_t growth, uint64_t now);
+void healing_fill_small(struct ledger *l, const void *p, size_t growth, uint64_t now);
 /* Spend what the budget allows at `now`, and about `portion` at most (both ns).  Memory may grow by
  * `growth` pages.  Returns how long (ns) to wait before the next step. */
 uint64_t healing_step(uint64_t now, size_t growth, uint64_t portion);

@@ -23,6 +23,7 @@ struct release_scope release_scope;
 static bool working;         /* the worker's token */
 static bool wants_keeper;    /* see release_wants_keeper() */
 static bool fork_happened;   /* since somebody worked */
+static bool under_pressure;  /* memory was short when the keeper last looked */
 static size_t filled_from;   /* pages used when demoted units were last looked through */
 static uint64_t surveyed_at; /* units held when the whole was last looked at */
 
@@ -170,15 +171,17 @@ static size_t demoted_units(void)
 	return sum;
 }
 
-/* Demoted units may have filled again: whenever this much more is used, they are looked through. */
+/* Pages by which use must grow before demoted units are looked after. */
+#define GROWTH (8ul << 20 >> machine.grain_shift)
+
+/* Demoted units may have filled again: whenever so much more is used, they are looked through. */
 static bool demoted_filled(void)
 {
-	const size_t more = 8ul << 20 >> machine.grain_shift;
 	size_t used = release_used_pages(), from = at_get(&filled_from);
 
 	if (used < from)
 		at_set(&filled_from, used);
-	if (used < from + more || !demoted_units())
+	if (used < from + GROWTH || !demoted_units())
 		return false;
 	at_set(&filled_from, used);
 	return true;
@@ -287,6 +290,33 @@ void release_tick(void)
 	note_pause(begin);
 }
 
+/* Whether more is needed again since memory was given back from inside units: not every place that
+ * is found in a demoted unit makes it worth healing. */
+static bool needs_more(void)
+{
+	return release_used_pages() >= bound_demoted_at() + GROWTH;
+}
+
+void release_filling(struct filler *f, const void *p)
+{
+	if (!at_get(&f->demoted_units) || !needs_more() || !try_work())
+		return;
+	uint64_t begin = kernel->now();
+	healing_fill(f, p, room_to_heal(at_get(&under_pressure)), begin);
+	end_work();
+	note_pause(begin);
+}
+
+void release_filling_small(struct ledger *l, const void *p)
+{
+	if (!at_get(&l->demoted) || !needs_more() || !try_work())
+		return;
+	uint64_t begin = kernel->now();
+	healing_fill_small(l, p, room_to_heal(at_get(&under_pressure)), begin);
+	end_work();
+	note_pause(begin);
+}
+
 bool release_wants_keeper(void)
 {
 	return at_get(&wants_keeper);
@@ -328,6 +358,7 @@ uint64_t release_step(uint64_t now)
 	uint64_t tick = delay_ns() / 8 > 10 * MS ? delay_ns() / 8 : 10 * MS;
 
 	at_set(&wants_keeper, false);
+	at_set(&under_pressure, pressure);
 	if (!try_work())
 		return MS;
 	if (fork_breaks(now) || grew_broken() || demoted_filled())

@@ -52,6 +52,12 @@ void release_init(const struct release_scope *scope);
 void release_tick(void);
 enum { RELEASE_BATCH = 8 };
 
+/* From slow paths, with no lock held: p, which nobody has touched yet, may lie in a demoted unit.
+ * If the program grows again, the unit is healed first: to make a nearly empty unit huge takes
+ * 0.2 ms, to fault in its pages one by one 0.6, and to put them together later 0.4 more. */
+void release_filling(struct filler *f, const void *p);
+void release_filling_small(struct ledger *l, const void *p);
+
 /* From the keeper: do a portion of what is due at `now` (ns).  Returns how long (ns) to wait before
  * the next; UINT64_MAX if there is nothing to wait for. */
 uint64_t release_step(uint64_t now);
