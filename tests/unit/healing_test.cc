@@ -300,6 +300,157 @@ TEST_F(Healing, TheUnitMayEmptyOrFillMeanwhile)
 	}
 }
 
+// ---- where it is filled ----
+
+class Filling : public Healing
+{
+      protected:
+	// Two units with little in them, and a place that is found in one of them.
+	void SetUp() override
+	{
+		leave_slack(2, 50);
+		ASSERT_EQ(bound_demote(SIZE_MAX, SIZE_MAX), 2 * (UNIT_PAGES - 50));
+		ASSERT_EQ(filler->demoted_units, 2u);
+		filler->sparse_percent = 0; // they come before free units
+		fake.forget_events();
+	}
+	// More of the program's memory, in whole units.
+	void grow(size_t mib)
+	{
+		take_units(mib / 2);
+	}
+	char *fill()
+	{
+		char *p = take(100, INSIDE);
+
+		EXPECT_LT(p, unit(2)) << "in one of the two";
+		release_filling(f(), p);
+		return p;
+	}
+	static char *unit_of(char *p)
+	{
+		return p - uintptr_t(p) % machine.unit;
+	}
+};
+
+TEST_F(Filling, AUnitIsHealedBeforeItIsTouched)
+{
+	grow(8);
+	char *p = fill();
+	EXPECT_TRUE(fake.huge(unit_of(p)));
+	EXPECT_TRUE(holds(unit_of(p), 50)) << "what was there";
+	EXPECT_EQ(filler->demoted_units, 1u);
+	EXPECT_EQ(stats.healed_units, 1u);
+	char *next = fill();
+	EXPECT_EQ(unit_of(next), unit_of(p)) << "huge units are filled first";
+	EXPECT_EQ(stats.healed_units, 1u);
+	check();
+}
+
+TEST_F(Filling, NotUnlessTheProgramGrows)
+{
+	grow(6);
+	EXPECT_FALSE(fake.huge(unit_of(fill())));
+	EXPECT_EQ(fake.count(fake::COLLAPSE), 0u);
+}
+
+TEST_F(Filling, GrowthCountsFromTheLastDemotion)
+{
+	grow(8);
+	drop(take_and_write(100, INSIDE));
+	ASSERT_EQ(bound_demote(SIZE_MAX, SIZE_MAX), 100u);
+	EXPECT_FALSE(fake.huge(unit_of(fill())));
+	grow(8);
+	EXPECT_TRUE(fake.huge(unit_of(fill())));
+}
+
+TEST_F(Filling, NotIfMemoryGrowsTooMuch)
+{
+	char *p = take(100, INSIDE);
+
+	healing_fill(f(), p, UNIT_PAGES - 150 - 1, fake.clock);
+	EXPECT_FALSE(fake.huge(unit_of(p)));
+	healing_fill(f(), p, UNIT_PAGES - 150, fake.clock);
+	EXPECT_TRUE(fake.huge(unit_of(p)));
+}
+
+TEST_F(Filling, NotWhileMemoryIsShort)
+{
+	grow(8);
+	fake.short_of_memory = true;
+	step();
+	EXPECT_FALSE(fake.huge(unit_of(fill())));
+	fake.short_of_memory = false;
+	step();
+	EXPECT_TRUE(fake.huge(unit_of(fill())));
+}
+
+TEST_F(Filling, NotWhatAChildShares)
+{
+	grow(8);
+	fake.share(unit(0), true);
+	fake.share(unit(1), true);
+	EXPECT_FALSE(fake.huge(unit_of(fill())));
+	EXPECT_EQ(fake.count(fake::COLLAPSE), 0u);
+	check();
+}
+
+TEST_F(Filling, WhatIsRefusedStaysAsItIs)
+{
+	grow(8);
+	fake.fail(fake::COLLAPSE, 1, EAGAIN);
+	char *p = fill();
+	EXPECT_FALSE(fake.huge(unit_of(p)));
+	EXPECT_EQ(fake.advice(p), fake::BASE_PAGES);
+	EXPECT_TRUE(holds(unit_of(p), 50));
+	EXPECT_EQ(stats.heal_failures, 1u);
+	EXPECT_FALSE(fake.huge(unit_of(fill()))) << "and not again at once";
+	fake.advance(SECOND);
+	EXPECT_TRUE(fake.huge(unit_of(fill())));
+	check();
+}
+
+TEST_F(Filling, WithinTheBudget)
+{
+	grow(8);
+	collapse_ns = 40 * SECOND / 100 * options.heal; // 30 are saved up
+	EXPECT_TRUE(fake.huge(unit_of(fill())));
+	char *p = take(UNIT_PAGES - 80, INSIDE);
+	ASSERT_LT(p, unit(2));
+	fake.advance(5 * SECOND / 100); // after the pause that a slow collapse makes
+	release_filling(f(), p);
+	EXPECT_FALSE(fake.huge(unit_of(p)));
+}
+
+TEST_F(Filling, CanBeTurnedOff)
+{
+	grow(8);
+	options.heal = 0;
+	EXPECT_FALSE(fake.huge(unit_of(fill())));
+}
+
+TEST_F(Filling, SlicesToo)
+{
+	take_slices(0, 2 * SLICES);
+	write_slices(0, 2 * SLICES);
+	give_slices(4, SLICES - 4);
+	give_slices(SLICES + 4, SLICES - 4);
+	ASSERT_EQ(bound_demote(SIZE_MAX, SIZE_MAX), 2 * (SLICES - 4) * SLICE_PAGES);
+	take_slices(4, 1);
+	release_filling_small(&ledgers[0], slice(4));
+	EXPECT_FALSE(fake.huge(slice(0))) << "it does not grow";
+	grow(8);
+	take_slices(5, 1);
+	release_filling_small(&ledgers[0], slice(5));
+	EXPECT_TRUE(fake.huge(slice(0)));
+	EXPECT_FALSE(fake.huge(slice(SLICES)));
+	EXPECT_TRUE(holds(slice(0), 4 * SLICE_PAGES));
+	EXPECT_EQ(ledgers[0].demoted, 1u);
+	release_filling_small(&ledgers[0], slice(5));
+	EXPECT_EQ(fake.count(fake::COLLAPSE), 1u) << "it is huge";
+	check();
+}
+
 // ---- how fast ----
 
 TEST_F(Healing, APortionThenAPause)
