@@ -1,0 +1,121 @@
+"""Follow what one process and its descendants hold while they run.
+
+As root they get a memory cgroup of their own, which tells all at little cost.  Else what is charged
+is not known, and /proc/PID/smaps_rollup has to do for the rest.
+"""
+
+import os
+import re
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import measure
+
+
+@dataclass
+class Moment:
+    """What was held so many seconds after the start, in bytes."""
+    at: float
+    anonymous: int
+    huge: int
+    charged: int | None
+
+
+class Watch:
+    """A context in which one process is started, and followed until the context is left."""
+
+    def __init__(self, interval):
+        self.interval = interval
+        self.moments = []
+        self.faults = None
+        self.events = {}
+        self.charged_limit = None  # more than the cgroup ever had at once, page cache included
+        self._context = measure.own_cgroup()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self.process = None
+
+    def __enter__(self):
+        self.group = self._context.__enter__()
+        self._events_before = measure.thp_events()
+        return self
+
+    def start(self, argv, env, **options):
+        """Start the process with `env` added to its environment."""
+        self._start = time.monotonic()
+        self.process = subprocess.Popen(argv, env={**os.environ, **env},
+                                        preexec_fn=self.group.join if self.group else None,
+                                        stdin=subprocess.DEVNULL, **options)
+        self._thread.start()
+        return self.process
+
+    def wait(self):
+        """Wait for the process to end; returns its exit status.  Faults are those of it and of all
+        descendants that were waited for."""
+        _, status, usage = os.wait4(self.process.pid, 0)
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        self.faults = usage.ru_minflt
+        return self.process.returncode
+
+    def __exit__(self, *exception):
+        if self.process and self.process.returncode is None:
+            self.process.kill()
+            self.wait()
+        self._done.set()
+        if self.process:
+            self._thread.join()
+        later = measure.thp_events()
+        self.events = {key: later[key] - self._events_before[key] for key in later}
+        if self.group:
+            self.charged_limit = self.group.peak()
+        return self._context.__exit__(*exception)
+
+    def _follow(self):
+        while not self._done.wait(self.interval):
+            moment = self.look()
+            if moment:
+                self.moments.append(moment)
+
+    def look(self):
+        """What is held now; None if nobody is left to ask."""
+        at = time.monotonic() - self._start
+        if self.group:
+            return Moment(at, *self.group.memory())
+        held = [h for h in map(_rollup, _family(self.process.pid)) if h]
+        if not held:
+            return None
+        return Moment(at, sum(h[0] for h in held), sum(h[1] for h in held), None)
+
+    # ---- of all moments ----
+
+    def peak(self):
+        """The moment at which most was held, or None if none was seen."""
+        return max(self.moments, key=lambda moment: moment.anonymous, default=None)
+
+    def charged_peak(self):
+        """The most that was charged at any moment; None if unknown."""
+        return max((m.charged for m in self.moments if m.charged is not None), default=None)
+
+
+def _rollup(pid):
+    """Anonymous and huge bytes of a process, or None if it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return None
+    field = {key: int(value) << 10 for key, value in re.findall(r"(\w+): +(\d+) kB", text)}
+    return field.get("Anonymous", 0), field.get("AnonHugePages", 0)
+
+
+def _family(pid):
+    """A process and all its descendants that are there."""
+    yield pid
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return
+    for child in children:
+        yield from _family(int(child))
