@@ -5,8 +5,8 @@ from statistics import median
 
 from allocators import OURS
 
-FIGURES = ("seconds", "faults", "anonymous", "coverage", "charged_peak", "charged_drained",
-           "live_drained", "latency_ms")
+FIGURES = ("seconds", "faults", "anonymous", "coverage", "coverage_last", "charged_peak",
+           "charged_drained", "live_drained", "latency_ms")
 COVERED = 256 << 20  # bytes from which on coverage is asked for
 SPLITS = {"deferred": "thp_deferred_split_page", "split_page": "thp_split_page",
           "split_pmd": "thp_split_pmd"}

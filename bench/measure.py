@@ -22,6 +22,10 @@ EVENTS = ("thp_split_pmd", "thp_split_page", "thp_deferred_split_page", "thp_fau
           "thp_collapse_alloc")
 
 
+class Failure(Exception):
+    """A program did not do what it should."""
+
+
 @contextmanager
 def thp_set(mode):
     """Set transparent_hugepage/enabled for a while; needs root.  None leaves it alone."""

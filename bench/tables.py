@@ -6,9 +6,10 @@ MIB = 1 << 20
 
 # Heading, figure, format, divided by.
 COLUMNS = (
-    ("time, s", "seconds", ".3f", 1),
+    ("time, ms", "seconds", ",.1f", 0.001),
     ("faults", "faults", ",.0f", 1),
     ("huge at peak, %", "coverage", ".1f", 0.01),
+    ("in the end, %", "coverage_last", ".1f", 0.01),
     ("charged at peak, MiB", "charged_peak", ",.0f", MIB),
     ("charged drained, MiB", "charged_drained", ",.0f", MIB),
     ("p99.9, ms", "latency_ms", ".3f", 1),

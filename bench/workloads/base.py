@@ -4,11 +4,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from measure import Failure
+
 MIB = 1 << 20
-
-
-class Failure(Exception):
-    """A run did not do what it should."""
 
 
 @dataclass
@@ -44,14 +42,18 @@ class Workload:
 
 def outcome(watch=None, seconds=None, **more):
     """The figures of one run; None is what was not measured in it."""
-    figures = dict.fromkeys(("seconds", "faults", "anonymous", "coverage", "charged_peak",
-                             "charged_drained", "live_drained", "latency_ms", "events", "moments"))
+    figures = dict.fromkeys(("seconds", "faults", "anonymous", "coverage", "coverage_last",
+                             "charged_peak", "charged_drained", "live_drained", "latency_ms", "events", "moments"))
     if watch:
         peak = watch.peak()
-        figures.update(faults=watch.faults, charged_peak=watch.charged_peak(), events=watch.events)
-        if peak and peak.anonymous:
-            figures.update(anonymous=peak.anonymous, coverage=peak.huge / peak.anonymous)
+        figures.update(faults=watch.faults, charged_peak=watch.charged_peak(), events=watch.events,
+                       anonymous=peak and peak.anonymous, coverage=coverage(peak))
     return {**figures, "seconds": seconds, **more}
+
+
+def coverage(moment):
+    """The huge share of anonymous memory at that moment, or None."""
+    return moment.huge / moment.anonymous if moment and moment.anonymous else None
 
 
 def expect(condition, message):

@@ -172,7 +172,7 @@ SMALL = (
     Written("python-small", "1,000 small objects", ("/usr/bin/python3", "small.py"), "small.py",
             PYTHON, size=1000, runs=10),
     Packed("xz", "level 6", ("/usr/bin/xz", "-6", "-T1", "-k", "-c", "xz.txt"), words=120000,
-           runs=2),
+           runs=2, warm=200),
 )
 for small in SMALL:
     small.big, small.interval = False, 0.005
