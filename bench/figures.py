@@ -53,10 +53,12 @@ def compare(by_allocator):
         return None
     rival, fastest = least(by_allocator, "seconds")
     thriftiest, drained = least(by_allocator, "charged_drained")
+    _, charged = least(by_allocator, "charged_peak")
     return {"time": ratio(ours["seconds"], fastest), "rival": rival,
             "coverage": ours["coverage"], "anonymous": ours["anonymous"],
             "deferred": ours["deferred"], "drained": ratio(ours["charged_drained"], drained),
-            "thriftiest": thriftiest}
+            "thriftiest": thriftiest, "last": ours["coverage_last"],
+            "charged": ratio(ours["charged_peak"], charged)}
 
 
 def summarize(rows, big):

@@ -44,12 +44,14 @@ def of_summary(workloads, medians):
     """unsplit against the best peer: a row for each workload, then what they come to."""
     compared = {name: compare(by_allocator) for name, by_allocator in medians.items()}
     rows = [[name, "big" if workloads[name].big else "small", cell(c["time"], ".2f"),
-             c["rival"] or "-", cell(c["coverage"], ".1f", 0.01), cell(c["deferred"], ",.0f"),
-             cell(c["drained"], ".2f"), c["thriftiest"] or "-"]
+             c["rival"] or "-", cell(c["charged"], ".2f"), cell(c["coverage"], ".1f", 0.01),
+             cell(c["last"], ".1f", 0.01), cell(c["deferred"], ",.0f"), cell(c["drained"], ".2f"),
+             c["thriftiest"] or "-"]
             for name, c in compared.items() if c]
     if not rows:
         return []
-    return [*table(["workload", "size", "time / best peer", "best peer", "huge at peak, %",
+    return [*table(["workload", "size", "time / best peer", "best peer",
+                    "charged at peak / least peer", "huge at peak, %", "in the end, %",
                     "deferred splits", "charged drained / least peer", "least peer"], rows), "",
             *totals(summarize(compared, {name: w.big for name, w in workloads.items()})), ""]
 
