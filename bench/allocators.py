@@ -1,5 +1,7 @@
 """Which allocators are compared, each at its best huge-page settings, and how to run one."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import measure
@@ -56,7 +58,8 @@ def check_names(kind, names, known):
 
 
 def find(chosen, note):
-    """Name → environment that selects the allocator.  Says with note() what is not there."""
+    """Name → environment that selects the allocator.  Says with note() what is not there; raises
+    ValueError for what is no library."""
     found = {}
     for name, (library, env) in chosen.items():
         path = library if not library or Path(library).is_file() else measure.find_library(library)
@@ -64,4 +67,13 @@ def find(chosen, note):
             note(f"{name} left out: no {library} (scripts/setup bench, scripts/build)")
             continue
         found[name] = {"LD_PRELOAD": str(Path(path).absolute()), **env} if path else dict(env)
+        check_loads(name, found[name])
     return found
+
+
+def check_loads(name, env):
+    """The loader only warns of what it cannot preload, and plain glibc would be measured."""
+    said = subprocess.run(["/bin/true"], env={**os.environ, **env}, stderr=subprocess.PIPE,
+                          text=True, check=False).stderr
+    if "cannot be preloaded" in said:
+        raise ValueError(f"{name}: {env['LD_PRELOAD']} cannot be preloaded")

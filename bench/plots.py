@@ -19,7 +19,7 @@ set terminal svg size 900,760 font 'sans,13' background 'white'
 set output {output}
 set multiplot layout 2,1 title {title} noenhanced
 set key outside right top samplen 2 noenhanced
-set grid ytics lc rgb '#dddddd'
+set grid ytics lt 1 lw 0.5 lc rgb '#cccccc'
 set yrange [0:*]
 set xrange [0:{end}]
 set ylabel 'charged to the memory cgroup, MiB'
@@ -31,16 +31,17 @@ unset multiplot
 """
 
 FRONTIER = """
-set terminal svg size 760,520 font 'sans,13' background 'white'
+set terminal svg size 860,520 font 'sans,13' background 'white'
 set output {output}
 set title {title} noenhanced
-set grid lc rgb '#dddddd'
+set key outside right top noenhanced
+set grid lt 1 lw 0.5 lc rgb '#cccccc'
 set logscale x
-set xrange [{least}:{most}]
-set yrange [-4:108]
+set xtics (1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100)
+set xrange [1:{most}]
+set yrange [-4:104]
 set xlabel 'charged after the drain and the wait, per live byte (less is better)'
 set ylabel '% huge after growing again (more is better)'
-unset key
 plot {points}
 """
 
@@ -116,11 +117,10 @@ def frontier(path, name, workload, first):
         if x is None or run["coverage_last"] is None:
             continue
         xs.append(x)
-        blocks[f"point{i}"] = [f"{x} {100 * run['coverage_last']} {quoted(allocator)}"]
-        points += [f"$point{i} with points pt 7 ps 1.4 lc rgb '{colour}'",
-                   f"$point{i} with labels offset 0,{0.9 if i % 2 else -0.9} noenhanced"
-                   f" tc rgb '{colour}'"]
+        blocks[f"point{i}"] = [f"{x} {100 * run['coverage_last']}"]
+        points.append(f"$point{i} with points pt {5 + 2 * (i % 5)} ps 1.6 lc rgb '{colour}' "
+                      f"title {quoted(allocator)}")
     return gnuplot(path, blocks, FRONTIER.format(
         output=quoted(path), title=quoted(f"{name}: {workload.what}"),
-        least=min(xs, default=1) * 0.7, most=max(xs, default=2) * 1.5,
+        most=max(xs, default=2) * 1.3,
         points=", ".join(points) or "NaN"))

@@ -71,7 +71,8 @@ def totals(s):
 def markdown(mode, rounds, workloads, medians, left_out):
     """Everything, as one text."""
     lines = [f"Medians of {rounds} round{'s' * (rounds > 1)}, "
-             f"transparent_hugepage/enabled={mode or 'not known'}.", "",
+             f"transparent_hugepage/enabled={mode or 'not known'}.",
+             *(["mimalloc and tcmalloc have no huge pages in this mode."] * (mode == "madvise")), "",
              *of_summary(workloads, medians)]
     for name, by_allocator in medians.items():
         lines += of_workload(workloads[name], by_allocator)

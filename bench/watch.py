@@ -6,9 +6,11 @@ is not known, and /proc/PID/smaps_rollup has to do for the rest.
 
 import os
 import re
+import signal
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +27,10 @@ class Moment:
 
 
 class Watch:
-    """A context in which one process is started, and followed until the context is left."""
+    """A context in which one process is started, and followed until the context is left.  Whatever
+    still runs then is killed, and so is what takes longer than `limit` seconds."""
+
+    limit = 300
 
     def __init__(self, interval):
         self.interval = interval
@@ -61,12 +66,12 @@ class Watch:
         return self.process.returncode
 
     def __exit__(self, *exception):
-        if self.process and self.process.returncode is None:
-            self.process.kill()
-            self.wait()
         self._done.set()
         if self.process:
             self._thread.join()
+            self._kill()
+            if self.process.returncode is None:
+                self.wait()
         later = measure.thp_events()
         self.events = {key: later[key] - self._events_before[key] for key in later}
         if self.group:
@@ -78,6 +83,20 @@ class Watch:
             moment = self.look()
             if moment:
                 self.moments.append(moment)
+            if time.monotonic() - self._start > self.limit:
+                self._kill()
+                return
+
+    def _kill(self):
+        """Also descendants that others started; without a cgroup only those that have a parent."""
+        pids = [self.process.pid] if self.process.returncode is None else []
+        if self.group:
+            pids = (self.group.path / "cgroup.procs").read_text().split()
+        elif pids:
+            pids = list(_family(self.process.pid))
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
 
     def look(self):
         """What is held now; None if nobody is left to ask."""

@@ -25,9 +25,9 @@ class Phases(Workload):
         with Watch(INTERVAL) as watch:
             process = watch.start(argv, env, stdout=subprocess.PIPE, text=True)
             with process.stdout:
-                phases = [json.loads(line) for line in process.stdout]
+                lines = process.stdout.readlines()
             expect(watch.wait() == 0, f"{program} ended with status {process.returncode}")
-        return self.figures(watch, phases)
+        return self.figures(watch, [json.loads(line) for line in lines])
 
     def figures(self, watch, phases):
         seconds = sum(phase["seconds"] for phase in phases if phase["phase"] not in WAITS)
@@ -70,13 +70,16 @@ PHASES = (
     Phases("churn-threads", "the same in two threads, a quarter freed by the other",
            "churn --objects 30000 --replacements 200000 --threads 2 --remote 0.25"
            " --phases grow,churn,free", QUICK_CHURN, warm=1200),
-    Phases("lifecycle", "grow, churn, drain by 90 %, wait 12 s, grow again",
-           "churn --objects 30000 --replacements 60000 --phases grow,churn,drain,light:12,regrow",
-           QUICK_CHURN + " --phases grow,churn,drain,light:0.1,regrow", warm=1200, once=True),
+    Phases("lifecycle", "grow, churn, drain by 90 %, wait 12 s, grow again, wait 4 s",
+           "churn --objects 30000 --replacements 60000"
+           " --phases grow,churn,drain,light:12,regrow,light:4",
+           QUICK_CHURN + " --phases grow,churn,drain,light:0.1,regrow,light:0.1",
+           warm=1200, once=True),
     Phases("lifecycle-small", "the same with small objects: 64 to 512 B, drained by 98 %",
            "churn --objects 2000000 --min 64 --max 512 --replacements 500000"
-           " --phases grow,churn,drain:98,light:12,regrow",
-           "--objects 100000 --replacements 20000 --phases grow,churn,drain:98,light:0.1,regrow",
+           " --phases grow,churn,drain:98,light:12,regrow,light:4",
+           "--objects 100000 --replacements 20000"
+           " --phases grow,churn,drain:98,light:0.1,regrow,light:0.1",
            warm=800, once=True),
     Phases("server", "sessions of small records in two threads", "simulate server",
            "--mib 32 --count 10000", warm=800),
