@@ -1,4 +1,4 @@
-"""Plots of the lifecycle workloads by gnuplot: memory over time, and what of it is bounded and huge."""
+"""Plots of the lifecycle workloads by gnuplot: memory over time, and what is bounded and huge."""
 
 import json
 import subprocess
@@ -50,7 +50,8 @@ def draw(directory, workloads, runs):
     """Write all plots for which there are runs; returns their paths."""
     paths = []
     for name, workload in workloads.items():
-        first = {allocator: of[0] for allocator, of in runs[name].items() if of and of[0]["moments"]}
+        first = {allocator: of[0] for allocator, of in runs.get(name, {}).items()
+                 if of and of[0]["moments"]}
         if first:
             paths += [memory(directory / f"memory-{name}.svg", name, workload, first),
                       frontier(directory / f"frontier-{name}.svg", name, workload, first)]

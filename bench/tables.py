@@ -10,8 +10,8 @@ COLUMNS = (
     ("faults", "faults", ",.0f", 1),
     ("huge at peak, %", "coverage", ".1f", 0.01),
     ("in the end, %", "coverage_last", ".1f", 0.01),
-    ("charged at peak, MiB", "charged_peak", ",.0f", MIB),
-    ("charged drained, MiB", "charged_drained", ",.0f", MIB),
+    ("charged at peak, MiB", "charged_peak", ",.1f", MIB),
+    ("charged drained, MiB", "charged_drained", ",.1f", MIB),
     ("p99.9, ms", "latency_ms", ".3f", 1),
     ("deferred", "deferred", ",.0f", 1),
     ("split", "split_page", ",.0f", 1),
@@ -71,9 +71,10 @@ def totals(s):
 def markdown(mode, rounds, workloads, medians, left_out):
     """Everything, as one text."""
     lines = [f"Medians of {rounds} round{'s' * (rounds > 1)}, "
-             f"transparent_hugepage/enabled={mode or 'not known'}.",
-             *(["mimalloc and tcmalloc have no huge pages in this mode."] * (mode == "madvise")), "",
-             *of_summary(workloads, medians)]
+             f"transparent_hugepage/enabled={mode or 'not known'}."]
+    if mode == "madvise":
+        lines.append("mimalloc and tcmalloc have no huge pages in this mode.")
+    lines += ["", *of_summary(workloads, medians)]
     for name, by_allocator in medians.items():
         lines += of_workload(workloads[name], by_allocator)
     lines += [f"Left out: {text}." for text in left_out]

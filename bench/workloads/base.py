@@ -43,7 +43,8 @@ class Workload:
 def outcome(watch=None, seconds=None, **more):
     """The figures of one run; None is what was not measured in it."""
     figures = dict.fromkeys(("seconds", "faults", "anonymous", "coverage", "coverage_last",
-                             "charged_peak", "charged_drained", "live_drained", "latency_ms", "events", "moments"))
+                             "charged_peak", "charged_drained", "live_drained", "latency_ms",
+                             "events", "moments"))
     if watch:
         peak = watch.peak()
         figures.update(faults=watch.faults, charged_peak=watch.charged_peak(), events=watch.events,

@@ -35,11 +35,11 @@ class Command(Workload):
                        **({} if self.big else {"charged_peak": watch.charged_limit}))
 
     def time(self, setting, env):
-        """The median of the runs.  hyperfine itself is under the allocator as well: a program between
-        it and the command would be timed, too."""
+        """The median of the runs.  hyperfine itself is under the allocator as well: a program
+        between it and the command would be timed, too."""
         exported = setting.scratch / "hyperfine.json"
         runs = min(self.runs, 3) if setting.quick else self.runs
-        argv = ["/usr/bin/hyperfine", "-N", "--style", "none", "--warmup", "0" if runs == 1 else "1",
+        argv = ["/usr/bin/hyperfine", "-N", "--style", "none", "--warmup", str(int(runs > 1)),
                 "--runs", str(runs), "--export-json", exported, shlex.join(self.argv)]
         with Watch(1) as watch:
             process = watch.start(argv, env, cwd=setting.scratch, stdout=subprocess.DEVNULL,
@@ -78,7 +78,8 @@ print(sum(len(text) for _, _, _, text in data.values()))
 SQL = """
 CREATE TABLE item(id INTEGER PRIMARY KEY, owner INTEGER, name TEXT, data BLOB);
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {size})
-INSERT INTO item SELECT i, i * 7919 % 5003, printf('name %d', i * i % 100003), zeroblob(i % 700) FROM n;
+INSERT INTO item
+SELECT i, i * 7919 % 5003, printf('name %d', i * i % 100003), zeroblob(i % 700) FROM n;
 CREATE INDEX by_owner ON item(owner, name);
 SELECT count(*), sum(owner), sum(length(data)), max(name) FROM item;
 UPDATE item SET name = name || ' again' WHERE id % 3 = 0;
@@ -155,8 +156,9 @@ BIG = (
             warm=500),
     Written("lua", "a million small tables, half of them replaced", ("/usr/bin/lua5.4", "big.lua"),
             "big.lua", LUA, size=700000, warm=700),
-    Packed("zstd", "level 12, long matches", ("/usr/bin/zstd", "-q", "-12", "--long=27", "-T1", "-c",
-                                             "zstd.txt"), words=2000000, warm=200),
+    Packed("zstd", "level 12, long matches",
+           ("/usr/bin/zstd", "-q", "-12", "--long=27", "-T1", "-c", "zstd.txt"), words=2000000,
+           warm=200),
     Written("node", "a map of objects, to JSON and back, and buffers", ("/usr/bin/node", "big.js"),
             "big.js", NODE, size=400000, warm=700),
 )

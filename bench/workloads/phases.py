@@ -21,7 +21,8 @@ class Phases(Workload):
 
     def run(self, setting, env, first):
         program, *arguments = self.arguments
-        argv = [setting.build / "bench" / program, *arguments, *(self.quick if setting.quick else ())]
+        quick = self.quick if setting.quick else ()
+        argv = [setting.build / "bench" / program, *arguments, *quick]
         with Watch(INTERVAL) as watch:
             process = watch.start(argv, env, stdout=subprocess.PIPE, text=True)
             with process.stdout:

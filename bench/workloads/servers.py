@@ -13,7 +13,7 @@ from pathlib import Path
 
 import redis_server
 from watch import Watch
-from .base import MIB, Failure, Workload, coverage, expect, outcome
+from .base import Failure, Workload, coverage, expect, outcome
 
 INTERVAL = 0.05
 
@@ -174,8 +174,8 @@ def postgres_tool(name):
 
 
 class Postgres(Server):
-    """pgbench's own transactions, then sorts and groups in memory, two clients each.  The data stays
-    the same directory: it is made once."""
+    """pgbench's own transactions, then sorts and groups in memory, two clients each.  The directory
+    of the data stays the same: it is made once."""
     programs = tuple(map(postgres_tool, ("initdb", "postgres", "pgbench")))
 
     def directory(self, setting):
@@ -199,7 +199,7 @@ class Postgres(Server):
         self.sorts = setting.scratch / "sorts.sql"
         self.sorts.write_text(SORTS.replace("{rows}", "20000" if setting.quick else "500000"))
         timed(self.as_user(postgres_tool("initdb"), "-D", self.data, "-A", "trust", "--no-sync",
-                           "--locale=C", "-E", "UTF8"), cwd=self.data)
+                           "--locale=C", "-E", "UTF8", "-U", "postgres"), cwd=self.data)
         directory = self.directory(setting)
         process = subprocess.Popen(self.command(directory), stderr=subprocess.DEVNULL)
         try:
