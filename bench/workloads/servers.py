@@ -94,7 +94,7 @@ class RedisSave(Redis):
 
     def load(self, setting, process, directory):
         server = redis_server.Server(process, directory)
-        keys = 20000 if setting.quick else 300000
+        keys = 20000 if setting.quick else 250000
         server.load(keys, self.value)
         server.cli("BGSAVE")
         seconds, output = timed(redis_server.benchmark(
@@ -235,7 +235,7 @@ class Postgres(Server):
 
 SERVERS = (
     Redis("redis", "redis-benchmark: SET and GET, 20 clients", warm=600),
-    RedisSave("redis-bgsave", "SET while a child saves; in the end: 3 s later", warm=900, rest=3),
+    RedisSave("redis-bgsave", "SET while a child saves; in the end: 2 s later", warm=900, rest=2),
     Memcached("memcached", "SET and GET of 400,000 keys", warm=700),
     Postgres("postgres", "pgbench, then sorts and groups in memory", warm=500),
 )
