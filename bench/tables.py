@@ -36,7 +36,8 @@ def of_workload(workload, by_allocator):
     rows = [[name, *(cell(f[key], form, divisor) for _, key, form, divisor in columns)]
             if f else [name, "failed", *[""] * (len(columns) - 1)]
             for name, f in by_allocator.items()]
-    return [f"### {workload.name}", "", workload.what + ".", "",
+    once = ", in the first round only" if workload.once else ""
+    return [f"### {workload.name}", "", f"{workload.what}{once}.", "",
             *table(["allocator", *(heading for heading, *_ in columns)], rows), ""]
 
 
