@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import xml.etree.ElementTree
 from pathlib import Path
@@ -14,7 +15,9 @@ BUILD = os.environ.get("COMPARE_BUILD", str(HERE.parent / "build"))
 sys.path.insert(0, str(HERE))
 
 import figures  # noqa: E402
+import measure  # noqa: E402
 import tables  # noqa: E402
+import watch  # noqa: E402
 import workloads  # noqa: E402
 
 
@@ -97,6 +100,31 @@ class Quick(Case):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("| bad | failed |", done.stdout)
         self.assertIn("pipe under bad: simulate ended with status 3", done.stderr)
+
+
+class Watched(Case):
+    """What follows a run from outside."""
+
+    def test_what_takes_too_long_is_ended_with_its_children(self):
+        with self.assertRaisesRegex(measure.Failure, "it took longer than 0.2 s"):
+            with watch.Watch(0.05) as watched:
+                watched.limit = 0.2
+                process = watched.start(["/bin/sh", "-c", "sleep 60 & wait"], {})
+                watched.wait()
+        self.assertEqual(process.returncode, -9)
+
+    def test_faults_and_memory(self):
+        seen = self.directory / "seen"
+        with watch.Watch(0.01) as watched:
+            script = ("import os, time\nb = b'x' * (64 << 20)\n"
+                      f"while not os.path.exists('{seen}'): time.sleep(0.01)")
+            watched.start([sys.executable, "-c", script], {})
+            while not watched.moments or watched.peak().anonymous < 64 << 20:
+                time.sleep(0.01)
+            seen.touch()
+            self.assertEqual(watched.wait(), 0)
+        self.assertGreater(watched.faults, 100)
+        self.assertGreaterEqual(watched.charged_peak() or 64 << 20, 64 << 20)
 
 
 def made_up(seconds, coverage=1.0, **more):

@@ -30,7 +30,7 @@ class Watch:
     """A context in which one process is started, and followed until the context is left.  Whatever
     still runs then is killed, and so is what takes longer than `limit` seconds."""
 
-    limit = 300
+    limit = 90
 
     def __init__(self, interval):
         self.interval = interval
@@ -42,6 +42,7 @@ class Watch:
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self.process = None
+        self._overdue = False
 
     def __enter__(self):
         self.group = self._context.__enter__()
@@ -59,10 +60,12 @@ class Watch:
 
     def wait(self):
         """Wait for the process to end; returns its exit status.  Faults are those of it and of all
-        descendants that were waited for."""
+        descendants that were waited for.  Raises measure.Failure if it took too long."""
         _, status, usage = os.wait4(self.process.pid, 0)
         self.process.returncode = os.waitstatus_to_exitcode(status)
         self.faults = usage.ru_minflt
+        if self._overdue:
+            raise measure.Failure(f"it took longer than {self.limit} s")
         return self.process.returncode
 
     def __exit__(self, *exception):
@@ -71,7 +74,7 @@ class Watch:
             self._thread.join()
             self._kill()
             if self.process.returncode is None:
-                self.wait()
+                self.process.wait()
         later = measure.thp_events()
         self.events = {key: later[key] - self._events_before[key] for key in later}
         if self.group:
@@ -84,6 +87,7 @@ class Watch:
             if moment:
                 self.moments.append(moment)
             if time.monotonic() - self._start > self.limit:
+                self._overdue = True
                 self._kill()
                 return
 
