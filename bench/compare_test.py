@@ -14,8 +14,8 @@ HERE = Path(__file__).resolve().parent
 BUILD = os.environ.get("COMPARE_BUILD", str(HERE.parent / "build"))
 sys.path.insert(0, str(HERE))
 
-import figures  # noqa: E402
 import measure  # noqa: E402
+import summary  # noqa: E402
 import tables  # noqa: E402
 import watch  # noqa: E402
 import workloads  # noqa: E402
@@ -128,8 +128,8 @@ class Watched(Case):
 
 
 def made_up(seconds, coverage=1.0, **more):
-    return {**dict.fromkeys(figures.FIGURES), "seconds": seconds, "coverage": coverage,
-            "anonymous": 512 << 20, "charged_peak": 600 << 20, **dict.fromkeys(figures.SPLITS, 0),
+    return {**dict.fromkeys(summary.FIGURES), "seconds": seconds, "coverage": coverage,
+            "anonymous": 512 << 20, "charged_peak": 600 << 20, **dict.fromkeys(summary.SPLITS, 0),
             **more}
 
 
@@ -137,21 +137,21 @@ class Figures(Case):
     """What is made of the figures."""
 
     def test_median_skips_what_was_not_measured(self):
-        self.assertEqual(figures.middle([3, None, 1, 2]), 2)
-        self.assertIsNone(figures.middle([None]))
-        self.assertIsNone(figures.medians([]))
+        self.assertEqual(summary.middle([3, None, 1, 2]), 2)
+        self.assertIsNone(summary.middle([None]))
+        self.assertIsNone(summary.medians([]))
 
     def test_best_peer_is_the_fastest_of_the_others(self):
-        row = figures.compare({"slow": made_up(4), "fast": made_up(2), "failed": None,
+        row = summary.compare({"slow": made_up(4), "fast": made_up(2), "failed": None,
                                "unsplit": made_up(1, charged_peak=300 << 20)})
         self.assertEqual((row["time"], row["rival"], row["charged"]), (0.5, "fast", 0.5))
-        self.assertIsNone(figures.compare({"fast": made_up(2), "unsplit": None}))
+        self.assertIsNone(summary.compare({"fast": made_up(2), "unsplit": None}))
 
     def test_summary(self):
-        rows = {"a": figures.compare({"peer": made_up(1), "unsplit": made_up(2, 0.9)}),
-                "b": figures.compare({"peer": made_up(2), "unsplit": made_up(1, deferred=3)}),
-                "c": figures.compare({"peer": made_up(1), "unsplit": made_up(1, 0, anonymous=1)})}
-        s = figures.summarize(rows, {"a": True, "b": True, "c": False})
+        rows = {"a": summary.compare({"peer": made_up(1), "unsplit": made_up(2, 0.9)}),
+                "b": summary.compare({"peer": made_up(2), "unsplit": made_up(1, deferred=3)}),
+                "c": summary.compare({"peer": made_up(1), "unsplit": made_up(1, 0, anonymous=1)})}
+        s = summary.summarize(rows, {"a": True, "b": True, "c": False})
         self.assertAlmostEqual(s["big"], 1)
         self.assertEqual((s["small"], s["worst"], s["worst_workload"]), (1, 2, "a"))
         self.assertEqual((s["coverage"], s["coverage_workload"], s["deferred"]), (0.9, "a", 3))

@@ -4,7 +4,7 @@ import json
 import subprocess
 
 from allocators import OURS
-from figures import ratio
+from summary import ratio
 
 MIB = 1 << 20
 GNUPLOT = "/usr/bin/gnuplot"

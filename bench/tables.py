@@ -1,6 +1,6 @@
 """The comparison as Markdown."""
 
-from figures import compare, summarize
+from summary import compare, summarize
 
 MIB = 1 << 20
 
