@@ -23,6 +23,8 @@ class Command(Workload):
 
     def run(self, setting, env, first):
         figures = self.look(setting, env) if first else outcome()
+        if setting.quick and self.runs == 1:
+            return figures
         return {**figures, "seconds": self.time(setting, env)}
 
     def look(self, setting, env):
