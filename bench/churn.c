@@ -9,13 +9,15 @@
  * Each thread owns an equal part of the objects.  With --remote, part of the frees is done by the
  * next thread.
  */
+#include "clock.h"
 #include "histogram.h"
 #include "probe.h"
+#include "random.h"
+#include "report.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -23,7 +25,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { MAX_THREADS = 64, MAX_PHASES = 64 };
@@ -71,51 +72,10 @@ static void fatal(const char *what)
 	exit(1);
 }
 
-/* ---- time and chance ---- */
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-static void sleep_until(uint64_t ns)
-{
-	struct timespec t = {.tv_sec = (time_t)(ns / 1000000000),
-	                     .tv_nsec = (long)(ns % 1000000000)};
-
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR)
-		;
-}
-
-/* splitmix64 */
-static uint64_t random_next(struct worker *w)
-{
-	uint64_t z = w->random += 0x9e3779b97f4a7c15;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-	return z ^ (z >> 31);
-}
-
-static double random_unit(struct worker *w)
-{
-	return (double)(random_next(w) >> 11) * 0x1p-53;
-}
-
-static size_t random_below(struct worker *w, size_t n)
-{
-	return (size_t)(((__uint128_t)random_next(w) * n) >> 64);
-}
-
 /* As many objects between 16 and 32 bytes as between 128 and 256 KiB. */
-static uint32_t random_size(struct worker *w)
+static uint32_t object_size(struct worker *w)
 {
-	double ratio = (double)conf.max / (double)conf.min;
-
-	return (uint32_t)((double)conf.min * pow(ratio, random_unit(w)));
+	return (uint32_t)random_size(&w->random, conf.min, conf.max);
 }
 
 /* ---- contents ---- */
@@ -200,8 +160,8 @@ static void mailbox_empty(struct worker *w)
 
 static void object_make(struct worker *w, struct object *o)
 {
-	o->size = random_size(w);
-	o->tag = (uint32_t)random_next(w);
+	o->size = object_size(w);
+	o->tag = (uint32_t)random_next(&w->random);
 	o->data = timed_malloc(w, o->size);
 	w->live += o->size;
 	pattern_fill(o);
@@ -214,7 +174,7 @@ static void object_drop(struct worker *w, struct object *o)
 	if (conf.check)
 		pattern_check(o);
 	w->live -= o->size;
-	if (conf.remote > 0 && random_unit(w) < conf.remote)
+	if (conf.remote > 0 && random_unit(&w->random) < conf.remote)
 		mailbox_send(&workers[next], o->data);
 	else
 		timed_free(w, o->data);
@@ -242,7 +202,7 @@ static void phase_grow(struct worker *w, double amount)
 static void phase_churn(struct worker *w, double amount)
 {
 	for (size_t n = (size_t)amount / conf.threads; n; n--) {
-		struct object *o = &w->objects[random_below(w, w->count)];
+		struct object *o = &w->objects[random_below(&w->random, w->count)];
 
 		mailbox_empty(w);
 		if (o->data)
@@ -257,7 +217,7 @@ static void phase_drain(struct worker *w, double amount)
 	size_t drop = (size_t)((double)w->count * amount / 100);
 
 	for (size_t i = 0; i < drop; i++) {
-		struct object *o = &w->objects[i + random_below(w, w->count - i)];
+		struct object *o = &w->objects[i + random_below(&w->random, w->count - i)];
 		struct object chosen = *o;
 
 		mailbox_empty(w);
@@ -286,7 +246,8 @@ static void phase_light(struct worker *w, double amount)
 		sleep_until(at);
 		mailbox_empty(w);
 		for (size_t i = 0; i < BATCH; i++)
-			memset(data[i] = timed_malloc(w, 1 + random_below(w, SMALL)), 1, 1);
+			memset(data[i] = timed_malloc(w, 1 + random_below(&w->random, SMALL)), 1,
+			       1);
 		for (size_t i = 0; i < BATCH; i++)
 			timed_free(w, data[i]);
 	}
@@ -400,36 +361,19 @@ static struct histogram *merge_latency(size_t offset)
 	return &sum;
 }
 
-static void print_latency(const char *format, size_t offset)
+static double phase_seconds(void)
 {
-	const struct histogram *h = merge_latency(offset);
-
-	printf(format, h->total, histogram_quantile(h, .5), histogram_quantile(h, .99),
-	       histogram_quantile(h, .999), histogram_quantile(h, .9999), h->max);
+	return (double)(phase_end - phase_start) * 1e-9;
 }
-
-#define LATENCY_JSON(name)                                                                         \
-	", \"" name "\": {\"count\": %" PRIu64 ", \"p50\": %" PRIu64 ", \"p99\": %" PRIu64         \
-	", \"p99.9\": %" PRIu64 ", \"p99.99\": %" PRIu64 ", \"max\": %" PRIu64 "}"
 
 static void print_json(const struct phase *phase, const struct probe *old, const struct probe *p)
 {
-	printf("{\"phase\": \"%s\", \"seconds\": %.4f, \"live\": %zu, \"rss\": %" PRIu64
-	       ", \"anonymous\": %" PRIu64 ", \"huge\": %" PRIu64 ", \"faults\": %" PRIu64,
-	       phase->kind->name, (double)(phase_end - phase_start) * 1e-9, live_bytes(), p->rss,
-	       p->anonymous, p->huge, p->faults - old->faults);
-	if (p->charged_known)
-		printf(", \"charged\": %" PRIu64, p->charged);
-	else
-		printf(", \"charged\": null");
-#define X(name) printf(", \"" #name "\": %" PRIu64, p->name - old->name);
-	PROBE_EVENTS(X)
-#undef X
+	report_open(phase->kind->name, phase_seconds(), live_bytes(), old, p);
 	if (conf.latency) {
-		print_latency(LATENCY_JSON("malloc_ns"), offsetof(struct worker, malloc_ns));
-		print_latency(LATENCY_JSON("free_ns"), offsetof(struct worker, free_ns));
+		report_latency("malloc_ns", merge_latency(offsetof(struct worker, malloc_ns)));
+		report_latency("free_ns", merge_latency(offsetof(struct worker, free_ns)));
 	}
-	puts("}");
+	report_close();
 }
 
 static double mib(uint64_t bytes)
@@ -443,6 +387,14 @@ static void print_text_header(void)
 	     "splits");
 }
 
+static void print_latency(const char *format, size_t offset)
+{
+	const struct histogram *h = merge_latency(offset);
+
+	printf(format, h->total, histogram_quantile(h, .5), histogram_quantile(h, .99),
+	       histogram_quantile(h, .999), histogram_quantile(h, .9999), h->max);
+}
+
 #define LATENCY_TEXT(name)                                                                         \
 	"  " name " ns: %" PRIu64 " calls, half %" PRIu64 ", 99 %% %" PRIu64 ", 99.9 %% %" PRIu64  \
 	", 99.99 %% %" PRIu64 ", max %" PRIu64 "\n"
@@ -454,10 +406,9 @@ static void print_text(const struct phase *phase, const struct probe *old, const
 	if (p->charged_known)
 		snprintf(charged, sizeof(charged), "%.1f", mib(p->charged));
 	printf("%-8s %9.3f %9.1f %9.1f %7.1f %8s %9" PRIu64 " %9" PRIu64 " %8" PRIu64 "\n",
-	       phase->kind->name, (double)(phase_end - phase_start) * 1e-9, mib(live_bytes()),
-	       mib(p->rss), p->anonymous ? 100.0 * (double)p->huge / (double)p->anonymous : 0,
-	       charged, p->faults - old->faults,
-	       p->thp_deferred_split_page - old->thp_deferred_split_page,
+	       phase->kind->name, phase_seconds(), mib(live_bytes()), mib(p->rss),
+	       p->anonymous ? 100.0 * (double)p->huge / (double)p->anonymous : 0, charged,
+	       p->faults - old->faults, p->thp_deferred_split_page - old->thp_deferred_split_page,
 	       p->thp_split_pmd - old->thp_split_pmd);
 	if (conf.latency) {
 		print_latency(LATENCY_TEXT("malloc"), offsetof(struct worker, malloc_ns));
@@ -491,7 +442,7 @@ static void run_and_report(void)
 static const char usage[] =
 	"usage: churn [option...]\n"
 	"Keep many malloc'ed objects of very different sizes and replace them at random; after "
-        "each\n"
+	"each\n"
 	"phase print one line of JSON. Run it under any allocator (LD_PRELOAD).\n"
 	"\n"
 	"  --objects N       how many are live at most [60000], split over the threads\n"
@@ -513,8 +464,8 @@ static const char usage[] =
 	"\n"
 	"huge and anonymous are of this process. charged is its memory cgroup's, page cache left\n"
 	"out, and the thp_ events are the machine's: for clean figures run it alone, in a cgroup "
-        "of\n"
-	"its own (churn-compare does that).\n";
+	"of\n"
+	"its own (compare and churn-compare do that).\n";
 
 static void bad_usage(const char *what, const char *value)
 {

@@ -22,6 +22,10 @@ EVENTS = ("thp_split_pmd", "thp_split_page", "thp_deferred_split_page", "thp_fau
           "thp_collapse_alloc")
 
 
+class Failure(Exception):
+    """A program did not do what it should."""
+
+
 @contextmanager
 def thp_set(mode):
     """Set transparent_hugepage/enabled for a while; needs root.  None leaves it alone."""
@@ -72,6 +76,16 @@ class Cgroup:
 
     def join(self):
         (self.path / "cgroup.procs").write_text("0")
+
+    def memory(self):
+        """Bytes of anonymous memory that is mapped, of that in huge pages, and charged without page
+        cache.  Cheap: unlike smaps it stops nobody from changing his mappings."""
+        usage = int(self.usage.read_text())
+        stat = {key: int(value) for key, value in
+                (line.split() for line in (self.path / "memory.stat").read_text().splitlines())}
+        if "total_cache" in stat:  # version 1
+            return stat["total_rss"], stat["total_rss_huge"], usage - stat["total_cache"]
+        return stat["anon"], stat.get("anon_thp", 0), usage - stat["file"]
 
     def peak(self):
         """The most that was charged at once, or None where the kernel does not keep it."""

@@ -1,0 +1,169 @@
+"""bench/compare: that it measures and writes what it says, and refuses what it cannot do."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import xml.etree.ElementTree
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+BUILD = os.environ.get("COMPARE_BUILD", str(HERE.parent / "build"))
+sys.path.insert(0, str(HERE))
+
+import measure  # noqa: E402
+import summary  # noqa: E402
+import tables  # noqa: E402
+import watch  # noqa: E402
+import workloads  # noqa: E402
+
+
+def compare(*arguments):
+    return subprocess.run([sys.executable, "-B", HERE / "compare", "--build", BUILD, *arguments],
+                          capture_output=True, text=True, check=False)
+
+
+class Case(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory(prefix="unsplit-compare-test-")
+        self.addCleanup(directory.cleanup)
+        self.directory = Path(directory.name)
+
+
+class Refusals(Case):
+    def refuses(self, message, *arguments):
+        done = compare(*arguments)
+        self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (2, "", 1),
+                         done.stderr)
+        self.assertIn(message, done.stderr)
+
+    def test_unknown_names(self):
+        self.refuses("unknown workload 'chrun'; known: churn, ", "--workload", "chrun,churn")
+        self.refuses("unknown allocator 'jmalloc'; known: plain glibc, ", "--only", "jmalloc")
+
+    def test_peers(self):
+        self.refuses("--peer x: there is no file '/nowhere'", "--peer", "x=/nowhere")
+        self.refuses("--peer 'x' is not NAME=LIBRARY", "--peer", "x")
+        self.refuses("--peer x: 'y' is not VARIABLE=VALUE", "--peer", f"x={__file__},y")
+        self.refuses("cannot be preloaded", "--only", "x", "--peer", f"x={__file__}")
+
+    def test_options(self):
+        self.refuses("--rounds takes a number from 1, not 0", "--rounds", "0")
+        self.refuses("invalid choice: 'never'", "--thp", "never")
+        self.refuses("unrecognized arguments: --fast", "--fast")
+        self.refuses("there is no directory", "--json", "/nowhere/file")
+        self.refuses("nothing is built there", "--build", "/nowhere")
+
+
+class Quick(Case):
+    """One small round of some workloads, for plain glibc and ours."""
+
+    def test_round(self):
+        names = ["lifecycle", "server", "pipe", "blocks", "fragment", "fork", "true", "lua-small"]
+        output, plots = self.directory / "all.json", self.directory / "plots"
+        done = compare("--quick", "--only", "plain glibc,unsplit", "--workload", ",".join(names),
+                       "--json", output, "--plots", plots)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        measured = json.loads(output.read_text())
+        self.assertEqual(list(measured["workloads"]), names)
+        for name in names:
+            self.assertIn(f"### {name}\n", done.stdout)
+            for allocator in ("plain glibc", "unsplit"):
+                self.check(name, measured["workloads"][name]["allocators"][allocator]["medians"])
+        self.check_plots(plots)
+
+    def check(self, name, medians):
+        self.assertGreater(medians["seconds"], 0, name)
+        self.assertGreater(medians["faults"], 0, name)
+        if workloads.ALL[name].big:
+            self.assertGreater(medians["anonymous"], 8 << 20, name)
+            self.assertTrue(0 <= medians["coverage"] <= 1, name)
+
+    def check_plots(self, plots):
+        for name in ("memory-lifecycle.svg", "frontier-lifecycle.svg"):
+            self.assertTrue(xml.etree.ElementTree.parse(plots / name).getroot().tag.endswith("svg"))
+        self.assertIn("unsplit", (plots / "memory-lifecycle.svg").read_text())
+
+    def test_a_peer_that_fails_is_a_row_and_no_error(self):
+        library = self.directory / "bad.so"
+        source = ("__attribute__((constructor)) static void end(void)"
+                  "{ if (getenv(\"BAD\")) _exit(3); }")
+        subprocess.run(["cc", "-shared", "-fPIC", "-include", "stdlib.h", "-include", "unistd.h",
+                        "-x", "c", "-", "-o", library], input=source, text=True, check=True)
+        done = compare("--quick", "--only", "plain glibc,bad,unsplit", "--workload", "pipe",
+                       "--peer", f"bad={library},BAD=1")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("| bad | failed |", done.stdout)
+        self.assertIn("pipe under bad: simulate ended with status 3", done.stderr)
+
+
+class Watched(Case):
+    """What follows a run from outside."""
+
+    def test_what_takes_too_long_is_ended_with_its_children(self):
+        with self.assertRaisesRegex(measure.Failure, "it took longer than 0.2 s"):
+            with watch.Watch(0.05) as watched:
+                watched.limit = 0.2
+                process = watched.start(["/bin/sh", "-c", "sleep 60 & wait"], {})
+                watched.wait()
+        self.assertEqual(process.returncode, -9)
+
+    def test_faults_and_memory(self):
+        seen = self.directory / "seen"
+        with watch.Watch(0.01) as watched:
+            script = ("import os, time\nb = b'x' * (64 << 20)\n"
+                      f"while not os.path.exists('{seen}'): time.sleep(0.01)")
+            watched.start([sys.executable, "-c", script], {})
+            while not watched.moments or watched.peak().anonymous < 64 << 20:
+                time.sleep(0.01)
+            seen.touch()
+            self.assertEqual(watched.wait(), 0)
+        self.assertGreater(watched.faults, 100)
+        self.assertGreaterEqual(watched.charged_peak() or 64 << 20, 64 << 20)
+
+
+def made_up(seconds, coverage=1.0, **more):
+    return {**dict.fromkeys(summary.FIGURES), "seconds": seconds, "coverage": coverage,
+            "anonymous": 512 << 20, "charged_peak": 600 << 20, **dict.fromkeys(summary.SPLITS, 0),
+            **more}
+
+
+class Figures(Case):
+    """What is made of the figures."""
+
+    def test_median_skips_what_was_not_measured(self):
+        self.assertEqual(summary.middle([3, None, 1, 2]), 2)
+        self.assertIsNone(summary.middle([None]))
+        self.assertIsNone(summary.medians([]))
+
+    def test_best_peer_is_the_fastest_of_the_others(self):
+        row = summary.compare({"slow": made_up(4), "fast": made_up(2), "failed": None,
+                               "unsplit": made_up(1, charged_peak=300 << 20)})
+        self.assertEqual((row["time"], row["rival"], row["charged"]), (0.5, "fast", 0.5))
+        self.assertIsNone(summary.compare({"fast": made_up(2), "unsplit": None}))
+
+    def test_summary(self):
+        rows = {"a": summary.compare({"peer": made_up(1), "unsplit": made_up(2, 0.9)}),
+                "b": summary.compare({"peer": made_up(2), "unsplit": made_up(1, deferred=3)}),
+                "c": summary.compare({"peer": made_up(1), "unsplit": made_up(1, 0, anonymous=1)})}
+        s = summary.summarize(rows, {"a": True, "b": True, "c": False})
+        self.assertAlmostEqual(s["big"], 1)
+        self.assertEqual((s["small"], s["worst"], s["worst_workload"]), (1, 2, "a"))
+        self.assertEqual((s["coverage"], s["coverage_workload"], s["deferred"]), (0.9, "a", 3))
+        self.assertIsNone(s["drained"])
+
+    def test_table_leaves_out_columns_without_figures(self):
+        text = "\n".join(tables.of_workload(workloads.ALL["true"], {"x": made_up(0.25),
+                                                                   "y": None}))
+        self.assertIn("| x | 250.0 | 100.0 | 600.0 | 0 | 0 |", text)
+        self.assertIn("| y | failed |", text)
+        self.assertNotIn("drained", text)
+
+
+if __name__ == "__main__":
+    unittest.main()
