@@ -87,11 +87,11 @@ TEST_F(Check, TellsEveryMistakeWithItsPlace)
 
 	EXPECT_EQ(o.status, 2);
 	EXPECT_EQ(o.out, "");
-	EXPECT_EQ(o.err,
-	          complaint(":2:9: wrong value of pages (\"hug\"); accepted: huge, base or "
-	                    "default; did you mean \"huge\"?") +
-	                  complaint(":3:2: not a section (\"sites\"); accepted: [site NAME]; "
-	                            "did you mean \"site\"?"));
+	EXPECT_EQ(o.err, complaint(":2:9: wrong value of pages (\"hug\"); accepted: huge, base or "
+	                           "default; did you mean \"huge\"?") +
+	                         complaint(":3:2: not a section (\"sites\"); accepted: [site NAME] "
+	                                   "or [plan NAME]; "
+	                                   "did you mean \"site\"?"));
 	// With a command, too, which is not run then.
 	o = check("pages = huge\n", {"--", "touch", d.path("made")});
 	EXPECT_EQ(o.status, 2);
