@@ -322,6 +322,28 @@ void *heap_aligned(size_t align, size_t n, const void *caller)
 	return p ? p : no_memory();
 }
 
+static void *serve_planned(size_t n, size_t align, bool zero, const struct plan *plan,
+                           bool small_allowed)
+{
+	if (align > 16)
+		return serve_aligned(align, n, plan, small_allowed);
+	return zero ? serve_zeroed(n, plan, small_allowed) : serve(n, plan, small_allowed);
+}
+
+/* While it is learned what each site does, plans have no say, and no more have rules. */
+void *heap_planned(size_t n, size_t align, bool zero, const struct plan *plan, const void *caller)
+{
+	if (!ready())
+		return starting(n, align);
+	if (n > PTRDIFF_MAX || align > PTRDIFF_MAX - n)
+		return no_memory();
+	if (!plan || learn_active)
+		plan = plan_of(n, caller);
+	void *p = INSIDE(serve_planned(n, align, zero, plan, on_time));
+	after_call();
+	return p ? p : no_memory();
+}
+
 static void *release_block(void *p)
 {
 	if (large_owns(p))
