@@ -46,8 +46,6 @@ struct heap_figures heap_figures(void);
 
 /* Called by the constructor: what may allocate, and so could not be done by the first malloc. */
 void heap_constructor(void);
-/* Called by the destructor. */
-void heap_destructor(void);
 /* Write the report now (report/report.h). */
 int heap_report(const char *where);
 

@@ -411,9 +411,10 @@ void release_note_fork(void)
 
 void release_after_fork(void)
 {
-	wants_keeper = fork_happened = false;
+	fork_happened = false;
 	forked_at = 0;
 	healing_reset();
 	bound_reset();
 	keeper_after_fork();
+	wants_keeper = keeper_has_duty() && keeper_possible();
 }
