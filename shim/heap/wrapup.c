@@ -79,7 +79,7 @@ void wrapup(void)
 
 void wrapup_at_once(void)
 {
-	if (self.in_call || (!reports_to_file() && !learn_active) || getpid() != owner)
+	if (self.in_call || self.state == THREAD_LATE || (!reports_to_file() && !learn_active) || getpid() != owner)
 		return;
 	if (begin(PATIENCE)) {
 		write_files();
@@ -99,22 +99,28 @@ static uint64_t every(void)
 	               : options.report_every * MS;
 }
 
-/* The keeper's duty: returns how long to wait. */
-static uint64_t write_now_and_then(void)
-{
-	static uint64_t next;
-	uint64_t now = kernel->now();
+static uint64_t next; /* ns */
 
-	if (now < next)
-		return next - now;
+static void write_now(void)
+{
+	uint64_t begun = kernel->now(), took;
+
 	if (begin(0)) {
 		write_files();
 		end();
 	}
-	uint64_t took = kernel->now() - now;
-	uint64_t wait = took * COST_RATIO > every() ? took * COST_RATIO : every();
-	next = now + took + wait;
-	return wait;
+	took = kernel->now() - begun;
+	next = begun + took + (took * COST_RATIO > every() ? took * COST_RATIO : every());
+}
+
+/* The keeper's duty: returns how long to wait. */
+static uint64_t write_when_due(void)
+{
+	uint64_t now = kernel->now();
+
+	if (now >= next)
+		write_now();
+	return next > now ? next - now : 0;
 }
 
 /* ---- start ---- */
@@ -123,8 +129,10 @@ void wrapup_init(void)
 {
 	owner = getpid();
 	at_quick_exit(wrapup_at_once);
-	if (learn_active || options.report_every)
-		keeper_set_duty(write_now_and_then);
+	if (!learn_active && !options.report_every)
+		return;
+	write_now(); /* so that whoever is killed soon leaves one, too */
+	keeper_set_duty(write_when_due);
 }
 
 void wrapup_after_fork(void)
