@@ -24,8 +24,8 @@ const struct option_row option_rows[] = {
 #define OPTION_MS(name, def, min, max, help) ROW(name, OPTION_MS, def, min, max, NULL, NULL, help)
 #define OPTION_NUMBER(name, def, min, max, help)                                                   \
 	ROW(name, OPTION_NUMBER, def, min, max, NULL, NULL, help)
-#define OPTION_ENUM(name, def, words, help)  ROW(name, OPTION_ENUM, def, 0, 0, words, NULL, help)
-#define OPTION_TEXT(name, def, help)         ROW(name, OPTION_TEXT, 0, 0, 0, NULL, def, help)
+#define OPTION_ENUM(name, def, words, help) ROW(name, OPTION_ENUM, def, 0, 0, words, NULL, help)
+#define OPTION_TEXT(name, def, help)        ROW(name, OPTION_TEXT, 0, 0, 0, NULL, def, help)
 #include "options.def"
 };
 

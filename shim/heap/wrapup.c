@@ -22,7 +22,8 @@
 #define LEARN_EVERY (1000 * MS)
 enum { COST_RATIO = 20 };
 
-/* Children that no fork handler saw (vfork, clone) have all that we know, but it is their parent's. */
+/* Children that no fork handler saw (vfork, clone) have all that we know, but it is their parent's.
+ */
 static pid_t owner;
 
 static struct thread *writer; /* the thread that writes; NULL if none does */
@@ -79,7 +80,8 @@ void wrapup(void)
 
 void wrapup_at_once(void)
 {
-	if (self.in_call || self.state == THREAD_LATE || (!reports_to_file() && !learn_active) || getpid() != owner)
+	if (self.in_call || self.state == THREAD_LATE || (!reports_to_file() && !learn_active) ||
+	    getpid() != owner)
 		return;
 	if (begin(PATIENCE)) {
 		write_files();

@@ -13,9 +13,9 @@ void wrapup_after_fork(void);
 
 /* The end, by exit(): write all. */
 void wrapup(void);
-/* The end by _exit() or quick_exit(), perhaps in a signal handler or in a child of vfork(): write what
- * goes to a file.  Nothing if this thread was interrupted inside the heap, or is not the process
- * that it believes to be. */
+/* The end by _exit() or quick_exit(), perhaps in a signal handler or in a child of vfork(): write
+ * what goes to a file.  Nothing if this thread was interrupted inside the heap, or is not the
+ * process that it believes to be. */
 void wrapup_at_once(void);
 
 #endif

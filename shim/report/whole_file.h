@@ -1,9 +1,9 @@
 /*
  * whole_file.h: a file that readers find whole, whenever they look.
  *
- * It is written beside its place and then renamed, so that a process that is killed meanwhile leaves
- * the one that was there before.  What is no regular file (a pipe, /dev/stdout), or lies where no
- * other can be made, is written in place.  Allocates nothing.
+ * It is written beside its place and then renamed, so that a process that is killed meanwhile
+ * leaves the one that was there before.  What is no regular file (a pipe, /dev/stdout), or lies
+ * where no other can be made, is written in place.  Allocates nothing.
  */
 #ifndef UNSPLIT_REPORT_WHOLE_FILE_H
 #define UNSPLIT_REPORT_WHOLE_FILE_H

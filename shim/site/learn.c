@@ -313,7 +313,8 @@ void learn_caller(const struct site *site, const struct rule_frame *caller)
 	at_set(&sums->module, caller ? caller->module : "");
 }
 
-/* False if the block ended meanwhile; then it is in the sums of its site, or will be in the next. */
+/* False if the block ended meanwhile; then it is in the sums of its site, or will be in the next.
+ */
 static bool read_record(const struct record *from, struct record *to)
 {
 	to->start = at_acquire(&from->start);

@@ -146,8 +146,8 @@ TEST_F(Check, ACommandRunsUnderTheRules)
 
 	EXPECT_EQ(o.status, 0);
 	EXPECT_EQ(o.err, "");
-	EXPECT_EQ(o.out, "report:/nowhere/x,delay:5,rules:" + d.path("rules.ini") +
-	                         ",report:" + reports_in(o.out) + "/%p.json,report_every:1s\n" + decided);
+	EXPECT_EQ(o.out, "report:/nowhere/x,delay:5,rules:" + d.path("rules.ini") + ",report:" +
+	                         reports_in(o.out) + "/%p.json,report_every:1s\n" + decided);
 	EXPECT_EQ(check(two_rules, {"true"}).out, decided) << "-- may be left out";
 }
 

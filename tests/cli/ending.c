@@ -1,6 +1,6 @@
 /*
- * ending.c: ending HOW: fills 8 MiB from the function ending_block and ends as it is told, with status 3
- * if it has one:
+ * ending.c: ending HOW: fills 8 MiB from the function ending_block and ends as it is told, with
+ * status 3 if it has one:
  *
  *   exit, _exit, _Exit, quick_exit
  *   a number       by this signal, once what the library writes while we run (options `learn` and

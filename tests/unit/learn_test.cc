@@ -1,5 +1,5 @@
-// What is learned of the blocks of a site, on the fake kernel: how much of them is touched, how many
-// bytes there were at once, how long they live; and what of that a forked child knows.
+// What is learned of the blocks of a site, on the fake kernel: how much of them is touched, how
+// many bytes there were at once, how long they live; and what of that a forked child knows.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -31,9 +31,11 @@ namespace
 
 constexpr size_t KiB = 1024, MiB = 1024 * KiB, page = 4 * KiB, unit = 2 * MiB;
 constexpr uint64_t SECOND = 1000000000;
+// How often is hidden from the compiler, which would make several call sites of one.
+volatile int twice = 2;
 
-// Names of functions are read once in a process, into memory that must not be a fake's: so a site is
-// seen before there is one.
+// Names of functions are read once in a process, into memory that must not be a fake's: so a site
+// is seen before there is one.
 void read_names()
 {
 	machine_init();
@@ -44,8 +46,9 @@ void read_names()
 	site_lookup(SITE_MALLOC, 1 << 20, __builtin_return_address(0));
 	for (size_t i = 0; i < sites_count(); i++)
 		for (size_t j = 0; j < site_at(i)->frame_count; j++) {
-			struct module *module = site_frame_module(site_at(i)->frames[j]);
-			struct place place = {module, 0, module->path};
+			site_frame frame = site_at(i)->frames[j];
+			struct module *module = site_frame_module(frame);
+			struct place place = {module, site_frame_offset(frame), module->path};
 
 			symbol_of(&place);
 		}
@@ -74,8 +77,8 @@ class Learning : public testing::Test
 		running.reset();
 	}
 
-	// A block of the site that the caller is, `at` bytes into our memory, with some of its pages
-	// touched.
+	// A block of the site that the caller is, `at` bytes into our memory, with some of its
+	// pages touched.
 	__attribute__((noinline)) char *born(size_t at, size_t bytes, size_t pages = 0)
 	{
 		site_lookup(SITE_MALLOC, bytes, __builtin_return_address(0));
@@ -196,8 +199,8 @@ TEST_F(Learning, ThePeakIsWhatLivesAtOnce)
 {
 	char *blocks[4];
 
-	for (int round = 0; round < 2; round++) {
-		for (int i = 0; i < 4; i++)
+	for (int round = 0; round < twice; round++) {
+		for (int i = 0; i < 2 * twice; i++)
 			blocks[i] = born(i * MiB, MiB);
 		for (char *p : blocks)
 			freed(p, MiB);
@@ -212,7 +215,7 @@ TEST_F(Learning, LifetimesAddUp)
 {
 	char *blocks[2];
 
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < twice; i++) {
 		blocks[i] = born(i * MiB, MiB);
 		running->advance(SECOND);
 	}
@@ -271,7 +274,7 @@ TEST_F(Learning, ABlockThatTookAnothersPlaceUnnoticed)
 {
 	char *p = nullptr;
 
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < twice; i++)
 		p = born(0, MiB, 5);
 	EXPECT_EQ(sum().count, 2u);
 	EXPECT_EQ(sum().live, MiB);
@@ -303,7 +306,7 @@ TEST_F(Learning, AChildKnowsItsOwnBlocksOnly)
 	EXPECT_FALSE(learn_in_child());
 	EXPECT_EQ(in_child([&] {
 			  bool forgot = learn_in_child() && !learn_run() && sum().count == 0 &&
-			                sum().live == 0 && sum().touched == 0;
+		                        sum().live == 0 && sum().touched == 0;
 			  freed(inherited, unit);
 			  forgot = forgot && sum().live == 0 && sum().touched == 0;
 			  born(8 * MiB, MiB, 3);
