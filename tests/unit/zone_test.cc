@@ -200,8 +200,8 @@ TEST(PrefixThreads, GrowsOnce)
 // Open a zone and join it to the others.
 int open_and_join(struct zone *z, size_t units, size_t least_units = 1)
 {
-	int error = zone_open(z, &fake::ANY_ZONE, nullptr, units * machine.unit,
-	                      least_units * machine.unit, machine.unit);
+	int error = zone_open(z, &fake::ANY_ZONE, nullptr, units * machine.unit, least_units * machine.unit,
+	                      machine.unit);
 
 	if (!error)
 		zone_join(z);
