@@ -130,9 +130,9 @@ int unsplit_report(const char *where);
  *   plan.pages = UNSPLIT_PAGES_HUGE;
  *
  * Blocks of 16 KiB (option `small_max`) and more lie in zones with those of the same plan, and with
- * those of other plans that ask for the same pages, release, heal and node.  There are at most 16
- * kinds of zones in a process; what asks for one more is served as usual, counted (plans_unmet of
- * the report), and said once on stderr.
+ * those of other plans that ask for the same pages, release, heal and node (and, in a rule file,
+ * name).  There are at most 16 kinds of zones in a process; what asks for one more is served as
+ * usual, counted (plans_unmet of the report), and said once on stderr.
  * Smaller blocks share a page of 64 KiB only with their like; those pages lie in the usual zones,
  * so that the members of the plan have no effect on them. */
 enum unsplit_pages {

@@ -60,7 +60,7 @@ static bool is_accepted(const struct unsplit_plan *p)
 	       p->place <= UNSPLIT_NODE_PREFERRED && p->node < (names_node ? kernel->nodes() : 1);
 }
 
-static bool convert(const char *name, const struct unsplit_plan *from, struct plan *to)
+static bool convert(const struct unsplit_plan *from, struct plan *to)
 {
 	struct unsplit_plan known;
 
@@ -74,15 +74,15 @@ static bool convert(const char *name, const struct unsplit_plan *from, struct pl
 		.node_mode = (uint8_t)known.place,
 		.node = (uint16_t)known.node,
 	};
-	say_into(to->name, sizeof(to->name), "%s", name);
 	return true;
 }
 
 /* ---- and back ---- */
 
-static const struct unsplit_plan *show(const struct plan *plan)
+static const struct unsplit_plan *show(const struct kept_plan *kept)
 {
-	struct unsplit_plan *s = &shown[plan - plans];
+	struct unsplit_plan *s = &shown[kept - plans];
+	const struct plan *plan = &kept->plan;
 
 	/* Whoever else writes them writes the same. */
 	at_set(&s->pages, (uint32_t)plan->pages);
@@ -102,19 +102,27 @@ static bool is_shown(const struct unsplit_plan *p)
 
 /* ---- keeping plans ---- */
 
+/* What is to be kept. */
+struct wish {
+	const char *name;
+	struct plan plan;
+};
+
 /* Inside a call of the heap. */
-static size_t keep(void *plan)
+static size_t keep(void *wish)
 {
-	return (size_t)plans_keep(plan);
+	const struct wish *w = wish;
+
+	return (size_t)plans_keep(w->name, &w->plan);
 }
 
 /* NULL if there is no room. */
-static const struct plan *keep_plan(struct plan *plan)
+static const struct kept_plan *keep_plan(struct wish *wish)
 {
 	/* Opens a library, which allocates. */
-	if (plan->node_mode != NODE_DEFAULT)
+	if (wish->plan.node_mode != NODE_DEFAULT)
 		nodes_open();
-	return (const struct plan *)heap_run(keep, plan);
+	return (const struct kept_plan *)heap_run(keep, wish);
 }
 
 static void *fail(int error)
@@ -126,30 +134,31 @@ static void *fail(int error)
 /* Our plan for the program's.  False, and errno is set, if there is none. */
 static bool resolve(const struct unsplit_plan *from, const struct plan **plan)
 {
-	int saved_errno = errno;
-	struct plan made;
+	struct wish wish = {.name = ""};
 
 	*plan = NULL;
 	if (!from)
 		return true;
 	if (is_shown(from)) {
-		*plan = &plans[from - shown];
+		*plan = &plans[from - shown].plan;
 		return true;
 	}
-	if (!convert("", from, &made)) {
-		errno = EINVAL;
-		return false;
-	}
-	*plan = keep_plan(&made);
-	errno = *plan ? saved_errno : ENOMEM;
-	return *plan;
+	if (!convert(from, &wish.plan))
+		return fail(EINVAL);
+	int saved_errno = errno;
+	const struct kept_plan *kept = keep_plan(&wish);
+	if (!kept)
+		return fail(ENOMEM);
+	errno = saved_errno;
+	*plan = &kept->plan;
+	return true;
 }
 
 /* ---- names ---- */
 
 static bool is_name(const char *name)
 {
-	return name && *name && strlen(name) < sizeof(plans[0].name);
+	return name && *name && strlen(name) < PLANS_NAME_SIZE;
 }
 
 static size_t nothing(void *unused)
@@ -159,53 +168,52 @@ static size_t nothing(void *unused)
 }
 
 /* What the rule file says of that name. */
-static bool find_in_rules(const char *name, struct plan *plan)
+static bool find_in_rules(struct wish *wish)
 {
 	heap_run(nothing, NULL); /* the options are read when the heap is made ready */
-	const struct rule *rule = rules_named(name);
+	const struct rule *rule = rules_named(wish->name);
 
 	if (!rule)
 		return false;
-	*plan = rule->plan;
-	plan->thp = THP_DEFAULT;
-	say_into(plan->name, sizeof(plan->name), "%s", name);
+	wish->plan = rule->plan;
+	wish->plan.thp = THP_DEFAULT;
 	return true;
 }
 
-static const struct unsplit_plan *of_rules(struct plan *plan)
+static const struct unsplit_plan *of_rules(struct wish *wish)
 {
-	const struct plan *kept = keep_plan(plan);
+	const struct kept_plan *kept = keep_plan(wish);
 
 	return kept ? show(kept) : fail(ENOMEM);
 }
 
-static size_t make(void *plan)
+static size_t make(void *kept)
 {
-	return plans_make(*(const struct plan **)plan);
+	return plans_make(kept);
 }
 
-static const struct unsplit_plan *of_program(struct plan *plan)
+static const struct unsplit_plan *of_program(struct wish *wish)
 {
-	const struct plan *kept = plans_made(plan->name);
+	const struct kept_plan *kept = plans_made(wish->name);
 
-	if (kept && memcmp(kept, plan, sizeof(*plan)) != 0)
+	if (kept && memcmp(&kept->plan, &wish->plan, sizeof(wish->plan)) != 0)
 		return fail(EEXIST);
-	kept = keep_plan(plan);
+	kept = keep_plan(wish);
 	if (!kept)
 		return fail(ENOMEM);
-	return heap_run(make, &kept) ? show(kept) : fail(EEXIST);
+	return heap_run(make, (void *)kept) ? show(kept) : fail(EEXIST);
 }
 
 EXPORT const struct unsplit_plan *unsplit_plan_create(const char *name,
                                                       const struct unsplit_plan *settings)
 {
+	struct wish wish = {.name = name};
 	int saved_errno = errno;
-	struct plan plan;
 
-	if (!is_name(name) || !settings || !convert(name, settings, &plan))
+	if (!is_name(name) || !settings || !convert(settings, &wish.plan))
 		return fail(EINVAL);
 	const struct unsplit_plan *made =
-		find_in_rules(name, &plan) ? of_rules(&plan) : of_program(&plan);
+		find_in_rules(&wish) ? of_rules(&wish) : of_program(&wish);
 	if (made)
 		errno = saved_errno;
 	return made;
@@ -213,19 +221,19 @@ EXPORT const struct unsplit_plan *unsplit_plan_create(const char *name,
 
 EXPORT const struct unsplit_plan *unsplit_plan_find(const char *name)
 {
+	struct wish wish = {.name = name};
 	int saved_errno = errno;
-	struct plan plan;
 
 	if (!name)
 		return fail(EINVAL);
-	if (is_name(name) && find_in_rules(name, &plan)) {
-		const struct unsplit_plan *found = of_rules(&plan);
+	if (is_name(name) && find_in_rules(&wish)) {
+		const struct unsplit_plan *found = of_rules(&wish);
 
 		if (found)
 			errno = saved_errno;
 		return found;
 	}
-	const struct plan *made = plans_made(name);
+	const struct kept_plan *made = plans_made(name);
 	return made ? show(made) : fail(ENOENT);
 }
 

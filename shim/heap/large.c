@@ -88,8 +88,9 @@ static struct filler *stand_in(void)
 	stat_add(plans_unmet, 1);
 	if (!at_swap(&said, true))
 		say("rules and plans ask for more than %d kinds of zones, or there is no address "
-		    "space for one more (pages, release, heal, node: each combination is a kind); "
-		    "the usual zone serves the others",
+		    "space for one more (each combination of pages, release, heal, node and name "
+		    "is "
+		    "a kind); the usual zone serves the others",
 		    LARGE_FILLERS);
 	return &large_fillers[0];
 }

@@ -13,21 +13,24 @@
 
 #include "site/plan.h"
 
-enum { PLANS_MOST = 128 };
+enum { PLANS_MOST = 128, PLANS_NAME_SIZE = 48 };
 
-/* Below the count they never change. */
-extern struct plan plans[PLANS_MOST];
+struct kept_plan {
+	struct plan plan;
+	char name[PLANS_NAME_SIZE]; /* by which it is asked for; "" if it is not.  (That of the plan
+	                             * is for the kernel: it makes a zone of its own.) */
+	bool made;                  /* by the program, not by a rule file */
+};
 
-/* The plan that is the same, name and all: the one in the table, or a copy of it there.  NULL if
- * the table is full. */
-const struct plan *plans_keep(const struct plan *plan);
+/* Below the count they never change, but for `made`, once. */
+extern struct kept_plan plans[PLANS_MOST];
+
+/* The plan of the table that has the same name and settings; a new one if there is none, NULL if
+ * there is no room for that. */
+const struct kept_plan *plans_keep(const char *name, const struct plan *plan);
 /* The plan of the table with that name that the program made; NULL if there is none. */
-const struct plan *plans_made(const char *name);
-/* Note that the program made `plan`, which is in the table.  False if it made another one of that
- * name. */
-bool plans_make(const struct plan *plan);
-
-/* Between tests: forget all. */
-void plans_reset(void);
+const struct kept_plan *plans_made(const char *name);
+/* Note that the program made this one.  False if it made another one of that name. */
+bool plans_make(const struct kept_plan *kept);
 
 #endif
