@@ -707,10 +707,10 @@ TEST_F(UnsplitPlan, HasAName)
 TEST_F(UnsplitPlan, NeedsAProperName)
 {
 	Plan plan = plan_for(UNSPLIT_PAGES_BASE);
-	std::string longest(47, 'x');
+	std::string longest(47, 'x'), longer(48, 'x');
 
 	EXPECT_NE(unsplit_plan_create(longest.c_str(), &plan), nullptr);
-	for (const char *name : {(const char *)nullptr, "", (longest + "x").c_str()}) {
+	for (const char *name : {(const char *)nullptr, "", longer.c_str()}) {
 		errno = 0;
 		EXPECT_EQ(unsplit_plan_create(name, &plan), nullptr);
 		EXPECT_EQ(errno, EINVAL);
