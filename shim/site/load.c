@@ -57,16 +57,25 @@ static void complain(const char *line)
 
 /* ---- loading ---- */
 
+/* The plan of a rule that ever had this name and said the same; NULL if there was none. */
+static const struct plan *earlier_plan(const struct rule *rule, const struct rules *before)
+{
+	for (const struct rules *r = before; r; r = r->before) {
+		const struct rule *old = rules_titled(r, rule->title);
+
+		if (old && memcmp(&old->plan, &rule->plan, sizeof(rule->plan)) == 0)
+			return rule_plan(old);
+	}
+	return NULL;
+}
+
 /* A rule that says what one of its name said before goes on with that one's plan, so that blocks of
  * both lie together. */
 static void carry_over(struct rules *r, const struct rules *before)
 {
-	for (struct rule *rule = r->rule; rule < r->rule + r->count; rule++) {
-		const struct rule *old = rules_titled(before, rule->title);
-
-		if (old && memcmp(&old->plan, &rule->plan, sizeof(rule->plan)) == 0)
-			rule->earlier = rule_plan(old);
-	}
+	r->before = before;
+	for (struct rule *rule = r->rule; rule < r->rule + r->count; rule++)
+		rule->earlier = earlier_plan(rule, before);
 }
 
 static int read_rules(struct loaded *l, const char *path)

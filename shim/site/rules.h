@@ -118,6 +118,7 @@ enum {
 };
 
 struct rules {
+	const struct rules *before; /* that were in force before these; NULL if there were none */
 	size_t count;
 	unsigned needs; /* RULES_NEED_... */
 	struct rule rule[RULES_MAX];

@@ -840,11 +840,11 @@ TEST_F(UnsplitLoadRules, TakeEffectAlsoForSitesSeenBefore)
 {
 	EXPECT_GE(huge_of_site(), 6 * MiB);
 	ASSERT_EQ(load("[site cold]\nfunction = *planned_site*\npages = base\n"), 0) << mistake;
-	EXPECT_EQ(huge_of_site(), 0u);
+	EXPECT_LE(huge_of_site(), unit);
 	ASSERT_EQ(load("[site other]\nfunction = other_site\npages = base\n"), 0) << mistake;
 	EXPECT_GE(huge_of_site(), 6 * MiB);
 	ASSERT_EQ(load("[site all]\nsize = >=1M\npages = base\n"), 0) << mistake;
-	EXPECT_EQ(huge_of_site(), 0u);
+	EXPECT_LE(huge_of_site(), unit);
 	EXPECT_EQ(unsplit_load_rules(nullptr, nullptr, 0), 0);
 	EXPECT_GE(huge_of_site(), 6 * MiB);
 }
@@ -884,7 +884,7 @@ TEST_F(UnsplitLoadRules, TellsTheFirstMistakeWithItsPlace)
 	EXPECT_EQ(std::string(mistake),
 	          path + ":2:9: wrong value of pages (\"hug\"); accepted: huge, "
 	                 "base or default; did you mean \"huge\"?");
-	EXPECT_EQ(huge_of_site(), 0u) << "nothing has changed";
+	EXPECT_LE(huge_of_site(), unit) << "nothing has changed";
 	EXPECT_EQ(unsplit_load_rules("/none/such", mistake, sizeof mistake), EINVAL);
 	EXPECT_EQ(std::string(mistake), "/none/such: cannot be read: No such file or directory");
 	EXPECT_EQ(unsplit_load_rules("/none/such", mistake, 5), EINVAL);
@@ -924,6 +924,7 @@ TEST_F(UnsplitLoadRules, WhileThreadsAskAndAChildIsForked)
 {
 	std::atomic<bool> over{false};
 	std::vector<std::thread> crew;
+	uint64_t unmet = statistic("plans_unmet");
 
 	for (int t = 0; t < 3; t++)
 		crew.emplace_back([&over] {
@@ -936,7 +937,8 @@ TEST_F(UnsplitLoadRules, WhileThreadsAskAndAChildIsForked)
 				}
 		});
 	for (int i = 0; i < 30; i++) {
-		std::string pages = i % 2 ? "base" : "huge";
+		/* In a zone of its own, which the child breaks and nobody mends. */
+		std::string pages = i % 2 ? "base" : "huge\nheal = off";
 
 		EXPECT_EQ(load("[site a]\nfunction = *planned_site*\npages = " + pages + "\n"), 0);
 		pid_t child = fork();
@@ -949,6 +951,7 @@ TEST_F(UnsplitLoadRules, WhileThreadsAskAndAChildIsForked)
 	over = true;
 	for (std::thread &thread : crew)
 		thread.join();
+	EXPECT_EQ(statistic("plans_unmet"), unmet) << "the same plans come and go";
 }
 
 /* ---- regions ---- */
