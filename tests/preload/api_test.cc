@@ -558,9 +558,10 @@ TEST_F(UnsplitPlan, SmallBlocksKeepToThemselves)
 		free(p);
 }
 
+/* Not on huge pages: a first write to what was only read gets base pages from older kernels (6.1). */
 TEST_F(UnsplitPlan, CallocIsZero)
 {
-	Plan plan = plan_for(UNSPLIT_PAGES_HUGE);
+	Plan plan = plan_for(UNSPLIT_PAGES_BASE);
 
 	for (size_t bytes : {size_t{100}, 100 * KiB, 5 * MiB}) {
 		for (int round = 0; round < 3; round++) {
