@@ -315,32 +315,35 @@ static void record(void *p, size_t n, size_t pages, bool *zero)
 	learn_born(p, n);
 }
 
-static void *alloc_from(struct filler *f, const struct filler_request *r, bool *zero)
+static __attribute__((noinline)) void *populated(void *p, size_t pages, const struct plan *plan)
 {
-	void *p = r->pages <= CACHED_PAGES && r->align <= 1 ? alloc_cached(f, r->pages) : NULL;
-
-	if (p) {
-		*zero = false;
-		return p;
-	}
-	release_tick();
-	return alloc_extent(f, r, zero);
+	if (plan->populate == SWITCH_ON)
+		kernel->populate(p, pages << machine.grain_shift, true);
+	return p;
 }
 
 void *large_alloc(size_t n, size_t align, const struct plan *plan, bool *zero)
 {
 	struct filler_request r = {.pages = pages_of(n), .align = pages_of(align)};
+	struct filler *f = filler_for(plan);
 	bool is_zero;
 
 	if (!r.pages)
 		r.pages = 1;
+	if (r.pages <= CACHED_PAGES && r.align <= 1) {
+		void *p = alloc_cached(f, r.pages);
+		if (p) {
+			if (zero)
+				*zero = false;
+			return __builtin_expect(plan != NULL, 0) ? populated(p, r.pages, plan) : p;
+		}
+	}
+	release_tick();
 	zero = zero ? zero : &is_zero;
-	void *p = alloc_from(filler_for(plan), &r, zero);
+	void *p = alloc_extent(f, &r, zero);
 	if (p && __builtin_expect(learn_active, 0))
 		record(p, n, r.pages, zero);
-	if (p && plan && plan->populate == SWITCH_ON)
-		kernel->populate(p, r.pages << machine.grain_shift, true);
-	return p;
+	return p && plan ? populated(p, r.pages, plan) : p;
 }
 
 /* The pages of the extent at p, which must be one. */
