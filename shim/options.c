@@ -24,8 +24,8 @@ const struct option_row option_rows[] = {
 #define OPTION_MS(name, def, min, max, help) ROW(name, OPTION_MS, def, min, max, NULL, NULL, help)
 #define OPTION_NUMBER(name, def, min, max, help)                                                   \
 	ROW(name, OPTION_NUMBER, def, min, max, NULL, NULL, help)
-#define OPTION_ENUM(name, def, words, help)  ROW(name, OPTION_ENUM, def, 0, 0, words, NULL, help)
-#define OPTION_TEXT(name, def, help)         ROW(name, OPTION_TEXT, 0, 0, 0, NULL, def, help)
+#define OPTION_ENUM(name, def, words, help) ROW(name, OPTION_ENUM, def, 0, 0, words, NULL, help)
+#define OPTION_TEXT(name, def, help)        ROW(name, OPTION_TEXT, 0, 0, 0, NULL, def, help)
 #include "options.def"
 };
 
@@ -487,10 +487,15 @@ static void complain_to_stderr(const char *line)
 	say("%s", line);
 }
 
-/* Learning asks what was touched: of every site, and on base pages that were fresh. */
+/* Learning asks what was touched: of every site, and on base pages that were fresh.  What is to be
+ * written while the program runs is written by the keeper. */
 static void settle(struct options *o)
 {
-	if (strcmp(o->learn, "off") == 0)
+	bool learns = strcmp(o->learn, "off") != 0;
+
+	if ((learns || o->report_every) && o->background == BACKGROUND_AUTO)
+		o->background = BACKGROUND_ON;
+	if (!learns)
 		return;
 	o->sites = true;
 	o->huge = false;

@@ -120,37 +120,111 @@ int unsplit_memory(struct unsplit_memory *memory, size_t size);
  * Returns 0, or an errno value: what open(2) says of the path. */
 int unsplit_report(const char *where);
 
-/* ---- memory with a plan ---- */
+/* ---- plans ---- */
 
-/* On which pages a block shall lie. */
+/* A plan says how memory shall be treated, in the terms of a rule file (README, Rules).  0 in a
+ * member leaves that to the options, so what is not wanted need not be known:
+ *
+ *   struct unsplit_plan plan = {0};
+ *   plan.size = sizeof(plan);
+ *   plan.pages = UNSPLIT_PAGES_HUGE;
+ *
+ * Blocks of 16 KiB (option `small_max`) and more lie in zones with those of the same plan, and with
+ * those of other plans that ask for the same pages, release, heal and node (and, in a rule file,
+ * name).  There are at most 16 kinds of zones in a process; what asks for one more is served as
+ * usual, counted (plans_unmet of the report), and said once on stderr.
+ * Smaller blocks share a page of 64 KiB only with their like; those pages lie in the usual zones,
+ * so that the members of the plan have no effect on them. */
 enum unsplit_pages {
-	UNSPLIT_PAGES_DEFAULT, /* as the options say */
-	UNSPLIT_PAGES_HUGE,    /* on whole units that hold nothing else, from the first byte on,
-	                        * whether or not the heap is big (option `huge_after`) */
+	UNSPLIT_PAGES_DEFAULT,
+	UNSPLIT_PAGES_HUGE, /* huge from the first byte on, whether or not the heap is big (option
+	                     * `huge_after`) */
+	UNSPLIT_PAGES_BASE, /* never huge */
+};
+enum unsplit_release {
+	UNSPLIT_RELEASE_DEFAULT,
+	UNSPLIT_RELEASE_KEEP,     /* as the values of the option `release` */
+	UNSPLIT_RELEASE_BALANCED, /* (with release:tight, the same as tight) */
+	UNSPLIT_RELEASE_TIGHT,
+};
+enum unsplit_heal {
+	UNSPLIT_HEAL_DEFAULT,
+	UNSPLIT_HEAL_ON,
+	UNSPLIT_HEAL_OFF, /* what is broken stays so */
+};
+enum unsplit_node {
+	UNSPLIT_NODE_DEFAULT,
+	UNSPLIT_NODE_LOCAL,      /* the NUMA node of the thread that asks, while there is room */
+	UNSPLIT_NODE_INTERLEAVE, /* all nodes in turn, by unit where units are huge */
+	UNSPLIT_NODE_ONLY,       /* the node `node` and no other */
+	UNSPLIT_NODE_PREFERRED,  /* the node `node`, while there is room */
 };
 
 struct unsplit_plan {
 	size_t size;       /* sizeof(struct unsplit_plan) */
 	uint32_t pages;    /* enum unsplit_pages */
 	uint32_t populate; /* 1: have it in memory before the call returns; 0: at the first touch */
+	uint32_t release;  /* enum unsplit_release */
+	uint32_t heal;     /* enum unsplit_heal */
+	uint32_t place;    /* enum unsplit_node */
+	uint32_t node;     /* of UNSPLIT_NODE_ONLY and _PREFERRED; else 0 */
 };
 
-/* Allocate as malloc() does, as `plan` says (NULL: as malloc()).  With UNSPLIT_PAGES_HUGE the block
- * is aligned to a unit and takes whole units, so it is for big blocks.  As with every huge page, it
- * is the kernel that gives them; where it has none, or is told to give none (option `huge`,
- * transparent_hugepage/enabled), base pages take their place.
- * To be freed by free().  realloc() keeps the contents but forgets the plan.
- * Returns NULL and sets errno: ENOMEM as malloc(), EINVAL if the plan has a size, a value or a
- * member that this library does not know. */
+/* Give a plan a name of 1 to 47 bytes, so that whoever runs the program can have another one: if
+ * the rule file (option `rules`, unsplit_load_rules()) has a section of that name, [plan NAME] or
+ * [site NAME], what that says is the plan, and `settings` is not looked at further.
+ * Returns the plan, which lives as long as the process and does not change; it may be used wherever
+ * a plan is asked for, and costs less there than one of the program's own.  To ask again for the
+ * same name and settings returns the same.
+ * Returns NULL and sets errno: EINVAL if an argument is NULL, the name is too short or too long, or
+ * `settings` has a size, a value or a member that this library does not know, or a node that is not
+ * there; EEXIST if the program gave that name to other settings; ENOMEM if there are 128 plans.
+ * A node needs libnuma.so.1; without it memory comes from where it comes (place_failures of the
+ * report). */
+const struct unsplit_plan *unsplit_plan_create(const char *name,
+                                               const struct unsplit_plan *settings);
+
+/* The plan of that name: the rule file's, else the program's.
+ * Returns NULL and sets errno: ENOENT if there is none, EINVAL if `name` is NULL, ENOMEM if there
+ * are 128 plans. */
+const struct unsplit_plan *unsplit_plan_find(const char *name);
+
+/* Use the rules of the file at `path` instead of those in force; NULL: none.  They decide requests
+ * from now on, also those of call sites seen before; blocks stay where they are, and plans as they
+ * are that were returned before.  The rules of several calls at once take effect one after the
+ * other.  Each call takes memory for good: that of the file, and some KiB.
+ * If the file has a mistake, nothing changes, and the first one, "FILE:LINE:COLUMN: what is wrong;
+ * accepted: ...", is written into `mistake`, cut to `size` with its NUL; all are written to stderr
+ * if `mistake` is NULL.
+ * Returns 0; EINVAL if the file has a mistake or cannot be read (then `mistake` says why), ENOMEM
+ * if there is no memory, EPERM with the option `learn`, which rules would disturb. */
+int unsplit_load_rules(const char *path, char *mistake, size_t size);
+
+/* ---- memory with a plan ---- */
+
+/* Allocate as malloc(), calloc() and aligned_alloc() do, as `plan` says, whatever the rules say of
+ * the call site; NULL: as if they were called.  `plan` may be the program's own or one of
+ * unsplit_plan_create(); of the program's own, the library remembers each that differs.  A block
+ * that shall share no unit with others is asked for with `align` and a multiple of a unit.
+ * As with every huge page, it is the kernel that gives them; where it has none, or is told to give
+ * none (option `huge`, transparent_hugepage/enabled), base pages take their place.
+ * To be freed by free().  realloc() keeps the plan where the block had and has 16 KiB (option
+ * `small_max`); else it forgets it.
+ * They return NULL and set errno: ENOMEM as malloc(), or if there are 128 plans; EINVAL if `plan`
+ * is not what unsplit_plan_create() accepts, or `align` is no power of two. */
 void *unsplit_malloc(size_t bytes, const struct unsplit_plan *plan);
+void *unsplit_calloc(size_t count, size_t bytes, const struct unsplit_plan *plan);
+void *unsplit_aligned_alloc(size_t align, size_t bytes, const struct unsplit_plan *plan);
 
 /* A region: blocks that are allocated one behind the other on whole units, and freed all together.
  * What a request, an image or a phase of a compiler needs, and then no more. */
 struct unsplit_region;
 
-/* Make a region.  It takes one unit at once, and one more whenever that is full.
- * Returns NULL and sets errno to ENOMEM if there is no memory. */
+/* Make a region, with huge pages from its first byte on, or as `plan` says.  It takes one unit at
+ * once, and one more whenever that is full.
+ * They return NULL and set errno: ENOMEM if there is no memory; EINVAL as unsplit_malloc(). */
 struct unsplit_region *unsplit_region_create(void);
+struct unsplit_region *unsplit_region_create_planned(const struct unsplit_plan *plan);
 
 /* Allocate `bytes`, aligned to `align`, a power of two of at most a unit (0: 16), from `region`.
  * The contents are undefined.  What the present unit has left is given up if it is too little.

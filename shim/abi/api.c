@@ -1,5 +1,6 @@
 /*
- * api.c: the public C API, but for what is older than the rest of it (init.c).
+ * api.c: the public C API, but for what is older than the rest of it (init.c) and for plans
+ * (plan.c).
  *
  * What a call does is decided in the parts that it belongs to; here arguments are checked, and
  * errors given the form that unsplit.h promises.
@@ -13,7 +14,6 @@
 #include "heap/heap.h"
 #include "heap/large.h"
 #include "heap/proof.h"
-#include "heap/region.h"
 #include "heap/small.h"
 #include "kernel/kernel.h"
 #include "kernel/say.h"
@@ -230,84 +230,4 @@ EXPORT int unsplit_memory(struct unsplit_memory *result, size_t size)
 		add_scan(&m, &scan);
 	}
 	return hand_over(result, size, &m, sizeof(m));
-}
-
-/* ---- memory with a plan ---- */
-
-static bool is_known(const struct unsplit_plan *plan)
-{
-	const char *rest = (const char *)(plan + 1);
-
-	if (plan->size < sizeof(*plan) || plan->pages > UNSPLIT_PAGES_HUGE || plan->populate > 1)
-		return false;
-	/* A later version of the struct will do as long as it asks for nothing new. */
-	for (; rest < (const char *)plan + plan->size; rest++)
-		if (*rest)
-			return false;
-	return true;
-}
-
-static size_t waive_proof(void *unused)
-{
-	(void)unused;
-	proof_waive();
-	return 0;
-}
-
-static void *on_whole_units(size_t bytes)
-{
-	heap_run(waive_proof, NULL);
-	if (bytes > PTRDIFF_MAX - 2 * machine.unit) {
-		errno = ENOMEM;
-		return NULL;
-	}
-	size_t whole = (bytes + !bytes + machine.unit - 1) & -machine.unit;
-	return heap_aligned(machine.unit, whole, NULL);
-}
-
-static void touch(volatile char *block, size_t bytes)
-{
-	for (size_t i = 0; i < bytes; i += machine.page)
-		block[i] = 0;
-	if (bytes)
-		block[bytes - 1] = 0;
-}
-
-EXPORT void *unsplit_malloc(size_t bytes, const struct unsplit_plan *plan)
-{
-	void *block;
-
-	if (!plan)
-		return heap_malloc(bytes, CALLER);
-	if (!is_known(plan)) {
-		errno = EINVAL;
-		return NULL;
-	}
-	block = plan->pages == UNSPLIT_PAGES_HUGE ? on_whole_units(bytes) : heap_malloc(bytes, CALLER);
-	if (block && plan->populate)
-		touch(block, bytes);
-	return block;
-}
-
-EXPORT struct unsplit_region *unsplit_region_create(void)
-{
-	heap_run(waive_proof, NULL);
-	return region_create();
-}
-
-EXPORT void *unsplit_region_alloc(struct unsplit_region *region, size_t bytes, size_t align)
-{
-	if (!align)
-		align = 16;
-	if (align & (align - 1) || align > machine.unit) {
-		errno = EINVAL;
-		return NULL;
-	}
-	return region_alloc(region, bytes, align);
-}
-
-EXPORT void unsplit_region_destroy(struct unsplit_region *region)
-{
-	if (region)
-		region_destroy(region);
 }

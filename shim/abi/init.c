@@ -9,18 +9,19 @@
 #include "abi/export.h"
 #include "abi/process.h"
 #include "heap/heap.h"
-#include "heap/proof.h"
+#include "heap/wrapup.h"
 #include "unsplit/unsplit.h"
 
 static __attribute__((constructor)) void on_load(void)
 {
 	heap_constructor();
 	process_constructor();
+	exit_constructor();
 }
 
 static __attribute__((destructor)) void on_exit_of_program(void)
 {
-	heap_destructor();
+	wrapup();
 }
 
 EXPORT const char *unsplit_version(void)

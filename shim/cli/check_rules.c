@@ -54,7 +54,7 @@ static void print_rules(void)
 	printf("%5s  %-*s  WHAT IS UNDERSTOOD\n", "LINE", width, "RULE");
 	for (const struct rule *r = rules.rule; r < rules.rule + rules.count; r++) {
 		printf("%5u  %-*s  ", r->line, width, r->title);
-		print_keys(r, true, "always");
+		print_keys(r, true, rule_is_plan(r) ? "when asked for by name" : "always");
 		fputs(": ", stdout);
 		print_keys(r, false, "nothing is changed");
 		putchar('\n');
@@ -66,7 +66,7 @@ static bool holds_always(const struct rule *rule)
 	for (size_t i = 0; i < RULE_KEYS; i++)
 		if (rule->given >> i & 1 && rule_keys[i].needs)
 			return false;
-	return true;
+	return !rule_is_plan(rule);
 }
 
 /* No mistake, since it does no harm; but nobody means it. */
@@ -91,7 +91,7 @@ static void print_decided(const struct trial_count *counts, unsigned processes)
 		printf("%5u  %-*s  %12lu  %12s\n", rules.rule[i].line, width, rules.rule[i].title,
 		       (unsigned long)counts[i].requests, bytes_text(counts[i].bytes));
 	for (size_t i = 0; i < rules.count; i++)
-		if (!counts[i].requests)
+		if (!counts[i].requests && !rule_is_plan(&rules.rule[i]))
 			printf("Rule \"%s\" decided nothing.\n", rules.rule[i].title);
 }
 
@@ -157,7 +157,8 @@ const struct command check_command = {
 		 "Read the rule file and print each rule as it is understood.  The status is 2 if\n"
 		 "something is wrong, each mistake being told as FILE:LINE:COLUMN.\n"
 		 "With a COMMAND, run it under the rules instead, and say what each rule decided\n"
-		 "in it and in the processes that it started; the status is the command's.  Give\n"
+		 "in it and in the processes that it started (of one that a signal ends, until a\n"
+		 "second before); the status is the command's.  Give\n"
 		 "the file to other programs by `unsplit run --rules=FILE`.\n"
 		 "\n"
 		 "A rule file looks like this:\n"
@@ -168,7 +169,8 @@ const struct command check_command = {
 		 "  size     = >=1M\n"
 		 "  pages    = huge\n"
 		 "\n"
-		 "The first rule of which all matches hold decides alone.\n"
+		 "The first rule of which all matches hold decides alone.  A section [plan NAME]\n"
+		 "has settings only, for programs that ask for it by name: see libunsplit(3).\n"
 		 "Matches, where GLOB may have *, ? and [a-z]:\n"
 		 "\n"
 		 "  function = GLOB     any function of the call stack; without \"(\", neither\n"
@@ -184,7 +186,8 @@ const struct command check_command = {
 		 "\n"
 		 "  pages = huge|base|default\n"
 		 "  populate = on|off                       resident when it is handed out\n"
-		 "  release = keep|balanced|tight           how it goes back\n"
+		 "  release = keep|balanced|tight           how it goes back; with the option\n"
+		 "                                          release:tight, balanced is tight\n"
 		 "  heal = on|off                           make broken huge pages whole again\n"
 		 "  node = local|interleave|N|preferred N   where it lies\n"
 		 "  name = TEXT                             what the kernel calls it\n"

@@ -186,7 +186,8 @@ const struct command learn_command = {
 		"of 64 KiB or more: how many bytes, how long they live, and how many of their\n"
 		"pages are touched in each 2 MiB that would be a huge page.  Then write rules for\n"
 		"`unsplit run --rules=FILE`, each with what was measured.  The status is that of\n"
-		"COMMAND.  A process counts when it calls exit(), not when a signal ends it.\n"
+		"COMMAND.  Of a process that a signal ends counts what it had done a second "
+                "before.\n"
 		"What the program itself gave back (MADV_DONTNEED) counts as not touched.\n"
 		"\n"
 		"  -o FILE\n"
@@ -207,9 +208,9 @@ const struct command learn_command = {
 							     "  pages = base\n"
 							     "      if less than " PERCENT(
 								     SPARSE_PERCENT) " are "
-                                                                                     "touched, and "
-                                                                                     "huge pages "
-                                                                                     "would waste\n"
+										     "touched, and "
+										     "huge pages "
+										     "would waste\n"
 										     "      " TEXT(
 											     WASTE_MIB) " MiB at least\n"
 													"  no rule\n"

@@ -41,6 +41,7 @@ bool trial_start(struct trial *t, const char *file)
 		return false;
 	t->options[0] = text("--rules=%s", path);
 	t->options[1] = text("--report=%s/%%p.json", t->directory);
+	t->options[2] = text("--report-every=1s");
 	return true;
 }
 
@@ -52,12 +53,12 @@ static void become(const struct trial *t, char **command)
 
 	while (command[count])
 		count++;
-	args = calloc(count + 6, sizeof(*args));
+	args = calloc(count + 7, sizeof(*args));
 	if (!args)
 		die("out of memory");
 	args[at++] = text("unsplit");
 	args[at++] = text("run");
-	for (size_t i = 0; i < 2 && t->options[i]; i++)
+	for (size_t i = 0; i < 3 && t->options[i]; i++)
 		args[at++] = t->options[i];
 	args[at++] = text("--");
 	memcpy(args + at, command, count * sizeof(*args));
@@ -141,6 +142,15 @@ static void take_file(struct trial *t, const char *path, void (*take)(FILE *file
 	t->processes++;
 }
 
+/* A process that was killed may leave one that it was just writing (report/whole_file.h). */
+static bool is_whole(const char *path)
+{
+	static const char part[] = ".part";
+	size_t length = strlen(path), end = sizeof(part) - 1;
+
+	return length < end || strcmp(path + length - end, part) != 0;
+}
+
 void trial_close(struct trial *t, void (*take)(FILE *file, void *context), void *context)
 {
 	DIR *directory = opendir(t->directory);
@@ -152,7 +162,8 @@ void trial_close(struct trial *t, void (*take)(FILE *file, void *context), void 
 		if (entry->d_name[0] == '.')
 			continue;
 		path = text("%s/%s", t->directory, entry->d_name);
-		take_file(t, path, take, context);
+		if (is_whole(path))
+			take_file(t, path, take, context);
 		unlink(path);
 		free(path);
 	}

@@ -19,7 +19,7 @@ struct trial_count {
 
 struct trial {
 	char directory[64]; /* of the files */
-	char *options[2];   /* of `unsplit run`; the second may be NULL */
+	char *options[3];   /* of `unsplit run`; those behind the first may be NULL */
 	int status;         /* of the command; 128 and the number if a signal ended it */
 	unsigned processes; /* that left a file */
 };

@@ -9,13 +9,13 @@
 #include "heap/large.h"
 #include "heap/proof.h"
 #include "heap/small.h"
+#include "heap/wrapup.h"
 #include "kernel/kernel.h"
 #include "kernel/say.h"
 #include "map/map.h"
 #include "options.h"
 #include "release/keeper.h"
 #include "release/release.h"
-#include "report/profile.h"
 #include "report/report.h"
 #include "report/stats.h"
 #include "site/callers.h"
@@ -85,6 +85,7 @@ void heap_constructor(void)
 	site_init();
 	if (site_small)
 		threads_close_fast_path();
+	wrapup_init();
 	if (options.background == BACKGROUND_ON)
 		keeper_start();
 	if (strcmp(options.report, "off") != 0)
@@ -103,22 +104,20 @@ static size_t report_ranges(struct report_range *ranges, size_t most)
 	return n;
 }
 
+static size_t account(void *unused)
+{
+	(void)unused;
+	proof_account();
+	return 0;
+}
+
 int heap_report(const char *where)
 {
 	enum { MOST = 64 };
 	struct report_range ranges[MOST];
 
-	ready();
-	proof_account();
+	heap_run(account, NULL);
 	return report_write(where, ranges, report_ranges(ranges, MOST));
-}
-
-void heap_destructor(void)
-{
-	if (strcmp(options.report, "off") != 0)
-		heap_report(options.report);
-	if (learn_active)
-		profile_write(options.learn);
 }
 
 /* ---- the calls ---- */
@@ -318,6 +317,28 @@ void *heap_aligned(size_t align, size_t n, const void *caller)
 		return no_memory();
 	const struct plan *plan = plan_of(n, caller);
 	void *p = INSIDE(serve_aligned(align, n, plan, on_time));
+	after_call();
+	return p ? p : no_memory();
+}
+
+static void *serve_planned(size_t n, size_t align, bool zero, const struct plan *plan,
+                           bool small_allowed)
+{
+	if (align > 16)
+		return serve_aligned(align, n, plan, small_allowed);
+	return zero ? serve_zeroed(n, plan, small_allowed) : serve(n, plan, small_allowed);
+}
+
+/* While it is learned what each site does, plans have no say, and no more have rules. */
+void *heap_planned(size_t n, size_t align, bool zero, const struct plan *plan, const void *caller)
+{
+	if (!ready())
+		return starting(n, align);
+	if (n > PTRDIFF_MAX || align > PTRDIFF_MAX - n)
+		return no_memory();
+	if (!plan || learn_active)
+		plan = plan_of(n, caller);
+	void *p = INSIDE(serve_planned(n, align, zero, plan, on_time));
 	after_call();
 	return p ? p : no_memory();
 }

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "heap/thread.h"
+#include "site/plan.h"
 
 /* All return NULL and set errno to ENOMEM if the request cannot be met.  `caller` is the return
  * address of the exported function: a rule may have a plan for what is asked for there (site/).
@@ -23,6 +24,9 @@ void *heap_calloc(size_t count, size_t size, const void *caller);
 void *heap_realloc(void *p, size_t n, const void *caller);
 /* align must be a power of two. */
 void *heap_aligned(size_t align, size_t n, const void *caller);
+/* As `plan` says, whatever the rules do; NULL is no plan.  align is a power of two; `zero` asks for
+ * memory that reads as zero, and goes with align <= 16 only. */
+void *heap_planned(size_t n, size_t align, bool zero, const struct plan *plan, const void *caller);
 /* Keeps errno. */
 void heap_free(void *p);
 size_t heap_usable(const void *p);
@@ -42,8 +46,6 @@ struct heap_figures heap_figures(void);
 
 /* Called by the constructor: what may allocate, and so could not be done by the first malloc. */
 void heap_constructor(void);
-/* Called by the destructor. */
-void heap_destructor(void);
 /* Write the report now (report/report.h). */
 int heap_report(const char *where);
 

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "heap/proof.h"
 #include "heap/thread.h"
 #include "kernel/kernel.h"
 #include "kernel/say.h"
@@ -60,8 +61,6 @@ static struct filler *open_filler(const struct filler_policy *policy)
 	size_t n = large_filler_count;
 	void *hint = n ? NULL : LARGE_HINT;
 
-	if (n == LARGE_FILLERS)
-		return NULL;
 	filler_init(&large_fillers[n], policy);
 	if (filler_add_zone(&large_fillers[n], hint, zone_share(LARGE_BYTES), machine.unit))
 		return NULL;
@@ -69,19 +68,41 @@ static struct filler *open_filler(const struct filler_policy *policy)
 	return &large_fillers[n];
 }
 
+static struct filler *add_filler(const struct filler_policy *policy)
+{
+	struct filler *f;
+
+	pthread_mutex_lock(&grow_lock);
+	f = find_filler(policy);
+	if (!f && large_filler_count < LARGE_FILLERS)
+		f = open_filler(policy);
+	pthread_mutex_unlock(&grow_lock);
+	return f;
+}
+
+/* A plan that finds no zones of its kind is not met. */
+static struct filler *stand_in(void)
+{
+	static bool said;
+
+	stat_add(plans_unmet, 1);
+	if (!at_swap(&said, true))
+		say("rules and plans ask for more than %d kinds of zones, or there is no address "
+		    "space for one more (each combination of pages, release, heal, node and name "
+		    "is "
+		    "a kind); the usual zone serves the others",
+		    LARGE_FILLERS);
+	return &large_fillers[0];
+}
+
 /* The filler with this policy; the first if there can be no more. */
 static struct filler *filler_with(const struct filler_policy *policy)
 {
 	struct filler *f = find_filler(policy);
 
-	if (f)
-		return f;
-	pthread_mutex_lock(&grow_lock);
-	f = find_filler(policy);
-	if (!f)
-		f = open_filler(policy);
-	pthread_mutex_unlock(&grow_lock);
-	return f ? f : &large_fillers[0];
+	if (!f && at_acquire(&large_filler_count) < LARGE_FILLERS)
+		f = add_filler(policy);
+	return f ? f : stand_in();
 }
 
 /* What serves this thread if no rule says otherwise: its node's own zones.  They are not tied to
@@ -103,10 +124,12 @@ static struct filler_policy policy_of(const struct plan *plan)
 {
 	struct filler_policy policy = usual_policy();
 
-	if (plan->pages)
-		policy.zone.pages = plan->pages == PAGES_BASE ? ZONE_BASE : ZONE_HUGE;
-	if (plan->pages == PAGES_BASE)
+	if (plan->pages == PAGES_HUGE && proof_may_be_huge())
+		policy.zone.pages = ZONE_HUGE;
+	if (plan->pages == PAGES_BASE) {
+		policy.zone.pages = ZONE_BASE;
 		policy.zone.name = "large base";
+	}
 	if (plan->name[0])
 		policy.zone.name = plan->name;
 	policy.release = plan->release;
@@ -292,6 +315,13 @@ static void record(void *p, size_t n, size_t pages, bool *zero)
 	learn_born(p, n);
 }
 
+static __attribute__((noinline)) void *populated(void *p, size_t pages, const struct plan *plan)
+{
+	if (plan->populate == SWITCH_ON)
+		kernel->populate(p, pages << machine.grain_shift, true);
+	return p;
+}
+
 void *large_alloc(size_t n, size_t align, const struct plan *plan, bool *zero)
 {
 	struct filler_request r = {.pages = pages_of(n), .align = pages_of(align)};
@@ -305,7 +335,7 @@ void *large_alloc(size_t n, size_t align, const struct plan *plan, bool *zero)
 		if (p) {
 			if (zero)
 				*zero = false;
-			return p;
+			return __builtin_expect(plan != NULL, 0) ? populated(p, r.pages, plan) : p;
 		}
 	}
 	release_tick();
@@ -315,9 +345,7 @@ void *large_alloc(size_t n, size_t align, const struct plan *plan, bool *zero)
 		release_filling(f, p);
 	if (p && __builtin_expect(learn_active, 0))
 		record(p, n, r.pages, zero);
-	if (p && plan && plan->populate == SWITCH_ON)
-		kernel->populate(p, r.pages << machine.grain_shift);
-	return p;
+	return p && plan ? populated(p, r.pages, plan) : p;
 }
 
 /* The pages of the extent at p, which must be one. */

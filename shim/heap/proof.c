@@ -70,10 +70,15 @@ void proof_ask(void)
 		at_set(&proof_next, promised + (options.huge_after - resident));
 }
 
-void proof_waive(void)
+/* Asked once, since it is asked at each request under such a plan. */
+bool proof_may_be_huge(void)
 {
-	if (!zones_proven() && is_allowed())
-		prove();
+	enum { UNKNOWN, YES, NO };
+	static int known;
+
+	if (at_get(&known) == UNKNOWN)
+		at_set(&known, is_allowed() ? YES : NO);
+	return at_get(&known) == YES;
 }
 
 void proof_again(void)

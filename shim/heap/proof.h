@@ -8,6 +8,7 @@
 #ifndef UNSPLIT_HEAP_PROOF_H
 #define UNSPLIT_HEAP_PROOF_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "report/stats.h"
@@ -26,8 +27,8 @@ static inline void proof_check(void)
 		proof_ask();
 }
 
-/* Take the program's word for it: it wants huge pages now. */
-void proof_waive(void);
+/* Whether a plan that wants huge pages, proof or no proof, may have them. */
+bool proof_may_be_huge(void);
 /* Ask again soon: options.huge_after has changed. */
 void proof_again(void);
 

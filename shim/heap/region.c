@@ -18,12 +18,13 @@ struct chunk {
 /* Lies in its first chunk, right behind that chunk's own head. */
 struct unsplit_region {
 	struct chunk *top; /* the one that is allocated from, atomic */
+	const struct plan *plan;
 };
 
-static struct chunk *open_chunk(size_t bytes)
+static struct chunk *open_chunk(size_t bytes, const struct plan *plan)
 {
 	size_t whole = (sizeof(struct chunk) + bytes + machine.unit - 1) & -machine.unit;
-	struct chunk *c = heap_aligned(machine.unit, whole, NULL);
+	struct chunk *c = heap_planned(whole, machine.unit, false, plan, NULL);
 
 	if (!c)
 		return NULL;
@@ -46,15 +47,16 @@ static uintptr_t carve(struct chunk *c, size_t bytes, size_t align)
 	return start;
 }
 
-struct unsplit_region *region_create(void)
+struct unsplit_region *region_create(const struct plan *plan)
 {
-	struct chunk *c = open_chunk(0);
+	struct chunk *c = open_chunk(0, plan);
 
 	if (!c)
 		return NULL;
 	struct unsplit_region *r = (struct unsplit_region *)c->next;
 	c->next = (uintptr_t)(r + 1);
 	r->top = c;
+	r->plan = plan;
 	return r;
 }
 
@@ -62,7 +64,7 @@ struct unsplit_region *region_create(void)
  * others give theirs back and look at the winner's. */
 static bool grow(struct unsplit_region *r, struct chunk *top, size_t bytes, size_t align)
 {
-	struct chunk *c = open_chunk(bytes + align);
+	struct chunk *c = open_chunk(bytes + align, r->plan);
 
 	if (!c)
 		return false;

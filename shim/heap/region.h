@@ -9,10 +9,13 @@
 
 #include <stddef.h>
 
+#include "site/plan.h"
+
 struct unsplit_region;
 
-/* NULL if there is no memory; errno is set. */
-struct unsplit_region *region_create(void);
+/* On memory as `plan` says, which must stay; NULL is as usual.  NULL if there is no memory; errno
+ * is set. */
+struct unsplit_region *region_create(const struct plan *plan);
 /* align is a power of two, at most a unit.  NULL if there is no memory; errno is set. */
 void *region_alloc(struct unsplit_region *r, size_t bytes, size_t align);
 void region_destroy(struct unsplit_region *r);

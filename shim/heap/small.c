@@ -161,6 +161,19 @@ static mi_heap_t *new_heap(void)
 	return several_nodes() ? mi_heap_new_in_arena(arenas[self.small_zone].id) : mi_heap_new();
 }
 
+static mi_heap_t *stand_in(const struct plan *plan)
+{
+	static bool said;
+
+	if (plan)
+		stat_add(plans_unmet, 1);
+	if (plan && !at_swap(&said, true))
+		say("a thread has small objects under more than %d plans, or there is no memory for "
+		    "one more heap; its usual heap serves the others",
+		    THREAD_HEAPS);
+	return mi_heap_get_default();
+}
+
 /* Beyond so many, or without memory, the one that the thread has does. */
 static mi_heap_t *heap_for(const struct plan *plan)
 {
@@ -178,7 +191,7 @@ static mi_heap_t *heap_for(const struct plan *plan)
 		    mine->of[i].heap)
 			return mine->of[i].heap;
 	}
-	return mi_heap_get_default();
+	return stand_in(plan);
 }
 
 /* Where there are several nodes, a thread has all its memory from one zone at a time, that of the

@@ -5,6 +5,7 @@
 
 #include "heap/large.h"
 #include "heap/small.h"
+#include "heap/wrapup.h"
 #include "kernel/fence.h"
 #include "kernel/say.h"
 #include "release/release.h"
@@ -232,6 +233,7 @@ static void fork_child(void)
 	if (self.state == THREAD_ATTACHED)
 		link_self();
 	release_after_fork();
+	wrapup_after_fork();
 	rules_forget_counts();
 	registry.forking = NULL;
 	pthread_mutex_unlock(&registry.lock);

@@ -10,7 +10,8 @@
  *
  * Lock order (each may be taken while those before it are held):
  *   registry (thread.c)  >  window (release/)  >  filler (pmd/filler.h)  >  zones (pmd/zone.c)
- * A ledger's ranks (pmd/ranks.h) are locked for a moment with nothing taken meanwhile.
+ * A ledger's ranks (pmd/ranks.h) and the plans (site/plans.c) are locked for a moment with nothing
+ * taken meanwhile.
  * None is held in a call to mimalloc, in dlsym, in an unwinder or while printing, except that a
  * thread past its end works under the registry lock (heap_late()).
  */

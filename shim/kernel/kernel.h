@@ -87,8 +87,9 @@ struct kernel {
 	/* Set nodes[i] to the node that the page at pages[i] lies on; below 0 if it is not in
 	 * memory, or is the zero page (move_pages). */
 	int (*locate)(void *const *pages, size_t count, int *nodes);
-	/* MADV_POPULATE_WRITE: fault everything in now, in huge pages where they may be (K2). */
-	int (*populate)(void *addr, size_t bytes);
+	/* Fault everything in now, in huge pages where they may be, and keep what is there (K2).
+	 * `writable` is false for memory that may only be read. */
+	int (*populate)(void *addr, size_t bytes, bool writable);
 	/* What `count` units from addr on are; an errno value if the kernel cannot say (< 6.7). */
 	int (*survey)(void *addr, size_t count, struct kernel_unit *units);
 	/* Whether no forked child or parent shares a page of the unit.  The kernel does not split

@@ -22,6 +22,10 @@
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ  22
+#define MADV_POPULATE_WRITE 23
+#endif
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
@@ -105,9 +109,17 @@ static int linux_remap(void *addr, size_t bytes)
 	                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0));
 }
 
-static int linux_populate(void *addr, size_t bytes)
+static int linux_populate(void *addr, size_t bytes, bool writable)
 {
-	return error_of(raw_madvise(addr, bytes, MADV_POPULATE_WRITE));
+	int advice = writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
+	int error = error_of(raw_madvise(addr, bytes, advice));
+
+	if (error != EINVAL || !writable)
+		return error;
+	/* Kernels before 5.14 do not know the advice. */
+	for (size_t at = 0; at < bytes; at += machine.page)
+		__atomic_fetch_or((char *)addr + at, 0, __ATOMIC_RELAXED);
+	return 0;
 }
 
 static size_t linux_resident(void *addr, size_t bytes)

@@ -15,11 +15,6 @@
 #include "site/plan.h"
 #include "site/site.h"
 
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ  22
-#define MADV_POPULATE_WRITE 23
-#endif
-
 /* Beyond this a program is placing its memory itself. */
 #define LARGEST (1ul << 40)
 /* A placed mapping does not always share its VMA with its neighbours, as it would if the kernel had
@@ -139,12 +134,7 @@ static void follow(const struct plan *plan, struct span s)
  * Like it, this reports no failure. */
 static void populate(struct span s, int protection)
 {
-	int advice = protection & PROT_WRITE ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
-	long result = kernel_map->madvise((void *)s.start, span_bytes(s), advice);
-
-	if (result == -EINVAL && protection & PROT_WRITE) /* kernel < 5.14 */
-		for (uintptr_t page = s.start; page < s.end; page += machine.page)
-			*(volatile char *)page = 0;
+	kernel->populate((void *)s.start, span_bytes(s), protection & PROT_WRITE);
 }
 
 static int without_populate(int flags)
@@ -265,7 +255,8 @@ static long map_new(void *addr, size_t bytes, int protection, int flags, long of
  * caller. */
 static const struct plan *plan_of(size_t bytes, int flags, const void *caller)
 {
-	if (!caller || !(flags & MAP_ANONYMOUS) || flags & (MAP_STACK | MAP_GROWSDOWN | MAP_HUGETLB))
+	if (!caller || !(flags & MAP_ANONYMOUS) ||
+	    flags & (MAP_STACK | MAP_GROWSDOWN | MAP_HUGETLB))
 		return NULL;
 	return site_plan((flags & MAP_TYPE) == MAP_PRIVATE ? SITE_MMAP : SITE_SHARED, bytes,
 	                 caller);

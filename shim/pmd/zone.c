@@ -12,6 +12,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct zone *first;
 static bool proven;
+static bool some_huge; /* though nothing is proven */
 
 static size_t round_up(size_t n, size_t step)
 {
@@ -143,10 +144,15 @@ static void place(struct zone *z, void *addr, size_t bytes)
 		stat_add(place_failures, 1);
 }
 
-static bool wants_huge(const struct zone *z)
+bool zone_wants_huge(const struct zone_policy *policy)
 {
-	return z->policy.pages == ZONE_HUGE ||
-	       (z->policy.pages == ZONE_WHEN_PROVEN && at_acquire(&proven));
+	return policy->pages == ZONE_HUGE ||
+	       (policy->pages == ZONE_WHEN_PROVEN && at_acquire(&proven));
+}
+
+bool zones_want_huge(void)
+{
+	return at_get(&proven) || at_get(&some_huge);
 }
 
 void zone_join(struct zone *z)
@@ -155,7 +161,9 @@ void zone_join(struct zone *z)
 	place(z, z->data.base, z->data.bytes);
 	kernel->name(z->data.base, z->data.bytes, z->policy.name);
 	pthread_mutex_lock(&lock);
-	if (wants_huge(z))
+	if (z->policy.pages == ZONE_HUGE)
+		at_set(&some_huge, true);
+	if (zone_wants_huge(&z->policy))
 		advise_huge(z);
 	else
 		advise_base(z);
@@ -169,7 +177,7 @@ void zones_prove(void)
 	pthread_mutex_lock(&lock);
 	if (!at_swap(&proven, true))
 		for (struct zone *z = at_acquire(&first); z; z = z->next)
-			if (wants_huge(z) && !at_acquire(&z->huge))
+			if (zone_wants_huge(&z->policy) && !at_acquire(&z->huge))
 				advise_huge(z);
 	pthread_mutex_unlock(&lock);
 }
@@ -223,4 +231,5 @@ void zones_reset(void)
 {
 	at_publish(&first, NULL);
 	at_publish(&proven, false);
+	at_set(&some_huge, false);
 }

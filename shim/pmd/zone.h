@@ -80,6 +80,10 @@ static inline bool zone_owns(const struct zone *z, const void *p)
 /* Advise all zones huge from now on, but for those that are to stay on base pages.  Idempotent. */
 void zones_prove(void);
 bool zones_proven(void);
+/* Whether units of such zones are to be huge: they are proven, or were to be huge at once. */
+bool zone_wants_huge(const struct zone_policy *policy);
+/* Whether there are any such. */
+bool zones_want_huge(void);
 /* Advise one range of a zone as the zone is (after remap()). */
 void zone_readvise(struct zone *z, void *addr, size_t bytes);
 /* Return whole units, so that they fault in huge again.  Where they had a page table (they were

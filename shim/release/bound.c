@@ -35,12 +35,54 @@ void bound_reset(void)
 	refused_at = 0;
 }
 
+bool bound_may_demote(const struct filler *f)
+{
+	return f->policy.release != RELEASE_AS_KEEP;
+}
+
+/* Under release:keep the bound holds where a rule says `balanced`, and nowhere else.  (Where one
+ * says `tight`, slack does not get as far as a bound: bound_tighten().) */
+static bool holds_for(const struct filler *f)
+{
+	if (options.release == RELEASE_KEEP)
+		return f->policy.release == RELEASE_AS_BALANCED;
+	return bound_may_demote(f);
+}
+
+size_t bound_slack(void)
+{
+	size_t sum = 0;
+
+	if (options.release != RELEASE_KEEP)
+		return release_slack_pages();
+	each_filler(f)
+		if (holds_for(f))
+			sum += filler_slack(f);
+	return sum;
+}
+
+/* Pages that the bound is a share of; SIZE_MAX if it holds nowhere. */
+static size_t pages_bound(void)
+{
+	size_t sum = 0;
+	bool any = false;
+
+	if (options.release != RELEASE_KEEP)
+		return release_used_pages();
+	each_filler(f)
+		if (holds_for(f)) {
+			any = true;
+			sum += at_get(&f->pack.used_pages) + at_get(&f->whole_units) * UNIT_PAGES;
+		}
+	return any ? sum : SIZE_MAX;
+}
+
 size_t bound_pages(bool pressure)
 {
-	size_t used = release_used_pages();
+	size_t used = pages_bound();
 	size_t pages = used / 100 * options.bound, least = BOUND_LEAST >> machine.grain_shift;
 
-	if (options.release == RELEASE_KEEP)
+	if (used == SIZE_MAX)
 		return SIZE_MAX;
 	if (pages < least)
 		pages = least;
@@ -93,9 +135,9 @@ bool bound_refused(void)
 size_t bound_excess(uint64_t now, uint64_t delay, bool pressure)
 {
 	try_refused_again(now);
-	size_t slack = release_slack_pages(), bound = bound_pages(pressure), excess = 0;
+	size_t slack = bound_slack(), bound = bound_pages(pressure), excess = 0;
 
-	stat_set(slack, slack << machine.grain_shift);
+	stat_set(slack, release_slack_pages() << machine.grain_shift);
 	if (bound == SIZE_MAX)
 		return 0;
 	/* Where nothing is waited for, the one bound is all that is asked for. */
@@ -114,21 +156,23 @@ size_t bound_tolerated(void)
 	return bound == SIZE_MAX ? bound : bound >> (LEVELS - 1);
 }
 
-/* The unit with the most slack is demoted, whosever it is.  Yields the pages given back, 0 if it
- * was refused.  False if none is worth it. */
-static bool demote_one(size_t *given)
+/* The unit with the most slack is demoted, whosever it is, if the bound holds there, or may be
+ * ignored.  Yields the pages given back, 0 if it was refused.  False if none is worth it. */
+static bool demote_one(bool unbound, size_t *given)
 {
+	bool small = unbound || options.release != RELEASE_KEEP;
 	size_t worst = 0;
 	struct filler *filler = NULL;
 	struct ledger *ledger = NULL;
 
 	each_filler(f)
-		if (bound_holds_for(f) && filler_worst_slack(f) > worst) {
+		if ((unbound ? bound_may_demote(f) : holds_for(f)) &&
+		    filler_worst_slack(f) > worst) {
 			worst = filler_worst_slack(f);
 			filler = f;
 		}
 	each_ledger(l)
-		if (ledger_worst_slack(l) >= worst && ledger_worst_slack(l)) {
+		if (small && ledger_worst_slack(l) >= worst && ledger_worst_slack(l)) {
 			worst = ledger_worst_slack(l);
 			ledger = l;
 		}
@@ -137,11 +181,6 @@ static bool demote_one(size_t *given)
 	else if (filler)
 		*given = filler_demote(filler, worst);
 	return ledger || filler;
-}
-
-bool bound_holds_for(const struct filler *f)
-{
-	return f->policy.release != RELEASE_AS_KEEP;
 }
 
 static void note_given(size_t pages)
@@ -165,14 +204,14 @@ size_t bound_tighten(size_t units)
 	return done;
 }
 
-size_t bound_demote(size_t pages, size_t units)
+static size_t demote(size_t pages, size_t units, bool unbound)
 {
 	/* A unit that is refused is passed over afterwards, but costs a turn. */
 	enum { REFUSALS = 16 };
 	size_t given = 0, refusals = 0, n;
 
 	for (size_t i = 0; i < units && given < pages && refusals < REFUSALS; i++) {
-		if (!demote_one(&n))
+		if (!demote_one(unbound, &n))
 			break;
 		refusals += !n;
 		given += n;
@@ -180,4 +219,14 @@ size_t bound_demote(size_t pages, size_t units)
 	refused |= refusals > 0;
 	note_given(given);
 	return given;
+}
+
+size_t bound_demote(size_t pages, size_t units)
+{
+	return demote(pages, units, false);
+}
+
+size_t bound_demote_all(size_t pages, size_t units)
+{
+	return demote(pages, units, true);
 }

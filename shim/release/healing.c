@@ -54,7 +54,7 @@ void healing_ask(void)
 
 bool healing_pending(void)
 {
-	return healing.pending && options.heal > 0 && zones_proven();
+	return healing.pending && options.heal > 0 && zones_want_huge();
 }
 
 /* Units that were passed over in this round. */
@@ -81,7 +81,7 @@ static void end_round(void)
 
 static bool may_heal(const struct filler *f)
 {
-	return f->policy.heal && f->policy.zone.pages != ZONE_BASE;
+	return f->policy.heal && zone_wants_huge(&f->policy.zone);
 }
 
 size_t healing_stages(void)
@@ -96,9 +96,9 @@ enum heal_result healing_look(size_t stage, struct heal_walk *walk,
 	enum heal_result r = HEAL_NONE;
 
 	*over = true;
-	if (stage < ledgers)
+	if (stage < ledgers && zone_wants_huge(&release_scope.ledgers[stage].zone.policy))
 		r = ledger_heal(&release_scope.ledgers[stage], walk, limits);
-	else if (may_heal(&release_scope.fillers[stage - ledgers]))
+	else if (stage >= ledgers && may_heal(&release_scope.fillers[stage - ledgers]))
 		r = filler_heal(&release_scope.fillers[stage - ledgers], walk, limits);
 	else
 		return r;
@@ -161,7 +161,8 @@ static void learn(uint64_t took, uint64_t processor_time, enum heal_result resul
 static bool may_spend(uint64_t now)
 {
 	count_up(now);
-	return options.heal > 0 && zones_proven() && now >= healing.not_before && healing.saved > 0;
+	return options.heal > 0 && zones_want_huge() && now >= healing.not_before &&
+	       healing.saved > 0;
 }
 
 /* What was just done for a caller took time, too. */
@@ -185,7 +186,7 @@ void healing_fill_small(struct ledger *l, const void *p, size_t growth, uint64_t
 {
 	uint64_t used = kernel->processor_time();
 
-	if (may_spend(now))
+	if (zone_wants_huge(&l->zone.policy) && may_spend(now))
 		account(ledger_heal_at(l, p, &growth), now, used);
 }
 

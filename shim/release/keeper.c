@@ -41,6 +41,23 @@ static uint64_t step(void)
 	return wait;
 }
 
+static uint64_t (*duty)(void);
+
+void keeper_set_duty(uint64_t (*work)(void))
+{
+	duty = work;
+}
+
+bool keeper_has_duty(void)
+{
+	return duty;
+}
+
+static uint64_t until_duty(void)
+{
+	return duty ? duty() : UINT64_MAX;
+}
+
 static void *keeper(void *unused)
 {
 	uint64_t idle_since = 0;
@@ -48,8 +65,9 @@ static void *keeper(void *unused)
 	(void)unused;
 	pthread_setname_np(pthread_self(), "unsplit");
 	for (;;) {
-		uint64_t wait = step(), now = kernel->now();
+		uint64_t wait = step(), rest = until_duty(), now = kernel->now();
 
+		wait = rest < wait ? rest : wait;
 		if (wait != UINT64_MAX)
 			idle_since = 0;
 		else if (!idle_since)

@@ -76,7 +76,7 @@ size_t release_slack_pages(void)
 	size_t sum = 0;
 
 	each_filler(f)
-		if (bound_holds_for(f))
+		if (bound_may_demote(f))
 			sum += filler_slack(f);
 	each_ledger(l)
 		sum += ledger_slack(l);
@@ -140,7 +140,7 @@ static size_t smaller(size_t a, size_t b)
  * demoted again; and not at all while memory is short. */
 static size_t room_to_heal(bool pressure)
 {
-	size_t most = bound_tolerated(), slack = release_slack_pages();
+	size_t most = bound_tolerated(), slack = bound_slack();
 
 	if (most == SIZE_MAX)
 		return SIZE_MAX;
@@ -208,7 +208,7 @@ static bool worth_a_thread(size_t kept)
 {
 	if (kept << machine.unit_shift >= WORTH_A_THREAD || at_get(&fork_happened))
 		return true;
-	size_t slack = release_slack_pages(), bound = bound_pages(false);
+	size_t slack = bound_slack(), bound = bound_pages(false);
 	return slack > bound && slack << machine.grain_shift >= WORTH_A_THREAD;
 }
 
@@ -348,8 +348,8 @@ static bool give_back(uint64_t now, bool pressure)
 /* Whether time alone will make something due. */
 static bool something_to_wait_for(void)
 {
-	return release_kept_units() > 0 || release_slack_pages() > bound_tolerated() ||
-	       bound_refused() || (forked_at && options.heal);
+	return release_kept_units() > 0 || bound_slack() > bound_tolerated() || bound_refused() ||
+	       (forked_at && options.heal);
 }
 
 uint64_t release_step(uint64_t now)
@@ -386,8 +386,7 @@ size_t release_everything(void)
 {
 	wait_to_work();
 	size_t bytes = return_units(SIZE_MAX) << machine.unit_shift;
-	if (options.release != RELEASE_KEEP)
-		bytes += bound_demote(SIZE_MAX, SIZE_MAX) << machine.grain_shift;
+	bytes += bound_demote(SIZE_MAX, SIZE_MAX) << machine.grain_shift;
 	end_work();
 	return bytes;
 }
@@ -397,7 +396,7 @@ size_t release_demote(size_t bytes)
 	size_t pages = bytes / machine.grain + (bytes % machine.grain != 0);
 
 	wait_to_work();
-	size_t given = bound_demote(pages, SIZE_MAX);
+	size_t given = bound_demote_all(pages, SIZE_MAX);
 	end_work();
 	return given << machine.grain_shift;
 }
@@ -407,7 +406,7 @@ bool release_heal(struct release_healing *h)
 	struct heal_limits limits = {PACK_DENSE_PAGES, room_to_heal(kernel->pressure()), SIZE_MAX};
 	bool over;
 
-	if (!zones_proven() || h->part >= healing_stages())
+	if (!zones_want_huge() || h->part >= healing_stages())
 		return false;
 	wait_to_work();
 	enum heal_result r = healing_look(h->part, &h->walk, &limits, &over);
@@ -443,9 +442,10 @@ void release_note_fork(void)
 
 void release_after_fork(void)
 {
-	wants_keeper = fork_happened = false;
+	fork_happened = false;
 	forked_at = 0;
 	healing_reset();
 	bound_reset();
 	keeper_after_fork();
+	wants_keeper = keeper_has_duty() && keeper_possible();
 }

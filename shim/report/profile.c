@@ -3,11 +3,10 @@
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "kernel/say.h"
-#include "pmd/atomic.h"
-#include "report/report.h"
+#include "pmd/meta.h"
+#include "report/whole_file.h"
 #include "report/report_sites.h"
 #include "site/learn.h"
 #include "site/sites.h"
@@ -47,9 +46,9 @@ static const char *known(const char *name)
 	return name ? name : "";
 }
 
-static void write_site(struct emitter *e, const struct site *site, uint64_t run)
+static void write_site(struct emitter *e, const struct site *site, const struct learned *l,
+                       uint64_t run)
 {
-	const struct learned *l = learn_of(site);
 	char hash[24], frames[REPORT_FRAMES_SIZE];
 
 	if (!l->count)
@@ -71,25 +70,46 @@ static void write_site(struct emitter *e, const struct site *site, uint64_t run)
 		       });
 }
 
-static int write_all(int fd)
+static int write_all(int fd, const struct learned *sums)
 {
 	struct emitter e;
 	uint64_t run = learn_run();
 
-	learn_finish();
 	profile_head(&e, fd);
 	for (size_t i = 0; i < sites_count(); i++)
-		write_site(&e, site_at(i), run);
+		write_site(&e, site_at(i), &sums[i], run);
 	return profile_foot(&e);
+}
+
+/* A forked child has a file of its own: its parent's would be lost. */
+static int open_profile(struct whole_file *f, const char *where)
+{
+	char own[512];
+
+	if (!learn_in_child() || strstr(where, "%p"))
+		return whole_file_open(f, where);
+	say_into(own, sizeof(own), "%s.%%p", where);
+	return whole_file_open(f, own);
+}
+
+static int write_sums(const char *where, const struct learned *sums)
+{
+	struct whole_file f;
+	int error = open_profile(&f, where);
+
+	return error ? error : whole_file_close(&f, write_all(f.fd, sums));
 }
 
 int profile_write(const char *where)
 {
-	int saved = errno, fd = report_open(where), error = fd < 0 ? -fd : 0;
+	const size_t bytes = SITES_MOST * sizeof(struct learned);
+	struct learned *sums = meta_block(bytes);
+	int saved = errno, error = ENOMEM;
 
-	if (!error) {
-		error = write_all(fd);
-		close(fd);
+	if (sums) {
+		learn_sum(sums);
+		error = write_sums(where, sums);
+		meta_block_free(sums, bytes);
 	}
 	if (error)
 		say("what was learned cannot be written to %s: %s", where,

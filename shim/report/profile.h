@@ -27,8 +27,9 @@ void profile_head(struct emitter *e, int fd);
 void profile_row(struct emitter *e, const struct profile_row *row);
 int profile_foot(struct emitter *e);
 
-/* Write what this process learned to `where`, a path with %p.  Returns 0 or an errno value, after
- * one line on stderr.  Once, at exit. */
+/* Write what this process learned until now to `where`, a path with %p; a forked child whose path
+ * has none appends a point and its process id.  Returns 0 or an errno value, after one line on
+ * stderr. Allocates nothing, keeps errno; one thread at a time. */
 int profile_write(const char *where);
 
 #endif

@@ -10,6 +10,7 @@
 #include "report/report_nodes.h"
 #include "report/report_sites.h"
 #include "report/stats.h"
+#include "report/whole_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -237,24 +238,6 @@ static int write_all(int fd, enum emitter_format format, const struct report_ran
 	return emitter_finish(&e);
 }
 
-int report_path(const char *where, char *buf, size_t size)
-{
-	size_t used = 0;
-
-	while (*where && used < size) {
-		if (where[0] == '%' && where[1] == 'p') {
-			used += say_into(buf + used, size - used, "%d", (int)getpid());
-			where += 2;
-		} else {
-			buf[used++] = *where++;
-		}
-	}
-	if (used >= size)
-		return ENAMETOOLONG;
-	buf[used] = '\0';
-	return 0;
-}
-
 static enum emitter_format format_of(const char *path)
 {
 	static const char suffix[] = ".json";
@@ -264,27 +247,13 @@ static enum emitter_format format_of(const char *path)
 	                                                                 : EMITTER_TEXT;
 }
 
-int report_open(const char *where)
-{
-	char path[1024];
-	int error = report_path(where, path, sizeof(path));
-	int fd;
-
-	if (error)
-		return -error;
-	fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0644);
-	return fd < 0 ? -errno : fd;
-}
-
 static int write_file(const char *where, const struct report_range *ranges, size_t count)
 {
-	int fd = report_open(where);
+	struct whole_file f;
+	int error = whole_file_open(&f, where);
 
-	if (fd < 0)
-		return -fd;
-	int error = write_all(fd, format_of(where), ranges, count);
-	close(fd);
-	return error;
+	return error ? error
+	             : whole_file_close(&f, write_all(f.fd, format_of(where), ranges, count));
 }
 
 /* strerror() translates, and may allocate for it. */

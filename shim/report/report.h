@@ -25,11 +25,4 @@ void report_start(void);
  * line on stderr that says what failed.  Allocates nothing, keeps errno; not async-signal-safe. */
 int report_write(const char *where, const struct report_range *ranges, size_t count);
 
-/* Open a new file there, `where` being a path with %p.  Returns a descriptor, or a negative errno
- * value. */
-int report_open(const char *where);
-/* The path alone: `where` with every %p replaced by the process id.  Returns 0, or ENAMETOOLONG if
- * it does not fit. */
-int report_path(const char *where, char *buf, size_t size);
-
 #endif

@@ -23,11 +23,13 @@ static void write_rule(struct emitter *e, const struct rule *rule)
 
 void report_rules(struct emitter *e)
 {
-	if (!site_rules.count)
+	const struct rules *rules = rules_now();
+
+	if (!rules->count)
 		return;
 	emitter_open_table(e, "rules", "Requests that rules decided");
-	for (size_t i = 0; i < site_rules.count; i++)
-		write_rule(e, &site_rules.rule[i]);
+	for (size_t i = 0; i < rules->count; i++)
+		write_rule(e, &rules->rule[i]);
 	emitter_close_table(e);
 }
 

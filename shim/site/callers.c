@@ -2,21 +2,19 @@
 
 #include "options.h"
 #include "pmd/atomic.h"
+#include "site/decided.h"
 #include "site/modules.h"
 #include "site/rules.h"
 #include "site/symbols.h"
 
 const void *callers_plain[1 << CALLERS_BITS];
 
-static struct caller {
-	const void *pc;
-	uint64_t bits[2]; /* the rules whose conditions on the stack hold */
-} callers[1 << CALLERS_BITS];
+static struct decided callers[1 << CALLERS_BITS];
 
-static void match(const void *pc, uint64_t bits[2])
+static void match(const struct rules *rules, const void *pc, uint64_t bits[2])
 {
 	bits[0] = bits[1] = 0;
-	if (!site_rules.count)
+	if (!rules->count)
 		return;
 	struct place place = module_place(pc);
 	struct rule_frame frame = {
@@ -26,31 +24,37 @@ static void match(const void *pc, uint64_t bits[2])
 	};
 	struct rule_query query = {.frames = &frame, .frame_count = 1};
 
-	rules_match_stack(&site_rules, &query, bits);
+	rules_match_stack(rules, &query, bits);
 }
 
-/* The address is there only while the bits are its own. */
-static void remember(struct caller *c, const void *pc, const uint64_t bits[2])
+/* Of two threads, one of which loads other rules while the other is here, one sees what the other
+ * did: so no caller stays plain by rules that are no longer in force. */
+static void note_plain(const struct rules *rules, const void *pc)
 {
-	at_set(&c->pc, NULL);
-	at_publish(&c->bits[0], bits[0]);
-	at_publish(&c->bits[1], bits[1]);
-	at_publish(&c->pc, pc);
+	const void **slot = &callers_plain[caller_hash(pc)];
+
+	at_set(slot, pc);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (rules_now() != rules)
+		at_set(slot, NULL);
+}
+
+void callers_forget(void)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	for (size_t i = 0; i < 1 << CALLERS_BITS; i++)
+		at_set(&callers_plain[i], NULL);
+}
+
+void caller_bits(const struct rules *rules, const void *pc, uint64_t bits[2])
+{
+	struct decided *d = &callers[caller_hash(pc)];
+
+	if (decided_read(d, rules, pc, bits))
+		return;
+	match(rules, pc, bits);
+	decided_write(d, rules, pc, bits);
 	/* What is to be sampled must come by. */
 	if (!(bits[0] | bits[1]) && !options.sites)
-		at_set(&callers_plain[caller_hash(pc)], pc);
-}
-
-void caller_bits(const void *pc, uint64_t bits[2])
-{
-	struct caller *c = &callers[caller_hash(pc)];
-
-	if (at_acquire(&c->pc) == pc) {
-		bits[0] = at_acquire(&c->bits[0]);
-		bits[1] = at_acquire(&c->bits[1]);
-		if (at_get(&c->pc) == pc)
-			return;
-	}
-	match(pc, bits);
-	remember(c, pc, bits);
+		note_plain(rules, pc);
 }

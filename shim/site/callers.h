@@ -27,7 +27,12 @@ static inline bool caller_is_plain(const void *pc)
 	return __atomic_load_n(&callers_plain[caller_hash(pc)], __ATOMIC_RELAXED) == pc;
 }
 
-/* The rules whose conditions on the stack hold for this caller.  May call malloc on first sight. */
-void caller_bits(const void *pc, uint64_t bits[2]);
+struct rules;
+
+/* Which of `rules` have conditions on the stack that hold for this caller.  May call malloc on
+ * first sight. */
+void caller_bits(const struct rules *rules, const void *pc, uint64_t bits[2]);
+/* Other rules than before are in force: no caller is known to be plain. */
+void callers_forget(void);
 
 #endif

@@ -46,7 +46,9 @@ bool learn_active;
 
 static struct tables *tables;
 static uint64_t started;
-static bool no_scan; /* the kernel has no PAGEMAP_SCAN */
+static bool no_scan;  /* the kernel has no PAGEMAP_SCAN */
+static bool in_child; /* of a fork() */
+static bool watching_fork;
 
 /* ---- records ---- */
 
@@ -120,7 +122,7 @@ static size_t resident(void *addr, size_t bytes)
 	return found == SIZE_MAX ? 0 : found;
 }
 
-static void survey(const struct record *r)
+static void survey(const struct record *r, struct learned *sums)
 {
 	size_t most = (r->bytes + machine.page - 1) & -machine.page;
 
@@ -130,17 +132,23 @@ static void survey(const struct record *r)
 
 		if (!touched)
 			continue;
-		at_add(&r->site->room, part);
-		at_add(&r->site->touched, touched);
+		at_add(&sums->room, part);
+		at_add(&sums->touched, touched);
 	}
+}
+
+/* Add what is known of a block that ends now. */
+static void add_up(const struct record *r, struct learned *sums)
+{
+	survey(r, sums);
+	at_add(&sums->lifetime, kernel->now() - r->born);
 }
 
 static void end(uint32_t number)
 {
 	struct record *r = record_of(number);
 
-	survey(r);
-	at_add(&r->site->lifetime, kernel->now() - r->born);
+	add_up(r, r->site);
 	at_sub(&r->site->live, r->bytes);
 	record_put(number);
 }
@@ -150,7 +158,7 @@ static void enter(uint32_t number, uintptr_t start)
 {
 	uint32_t *slot = slot_of(start), old;
 
-	at_set(&record_of(number)->start, start);
+	at_publish(&record_of(number)->start, start);
 	old = at_swap(slot, number);
 	if (!old)
 		return;
@@ -170,9 +178,9 @@ void learn_born(const void *p, size_t bytes)
 	struct record *r = record_of(number);
 	struct learned *sums = &tables->sites[site_number(site)];
 
-	r->bytes = bytes;
-	r->born = kernel->now();
-	r->site = sums;
+	at_set(&r->bytes, bytes);
+	at_set(&r->born, kernel->now());
+	at_set(&r->site, sums);
 	at_add(&sums->count, 1);
 	at_add(&sums->bytes, bytes);
 	live_add(sums, bytes);
@@ -195,7 +203,7 @@ static void follow(uint32_t number, uintptr_t to, size_t bytes)
 	} else {
 		at_sub(&r->site->live, r->bytes - bytes);
 	}
-	r->bytes = bytes;
+	at_set(&r->bytes, bytes);
 	enter(number, to);
 }
 
@@ -256,6 +264,9 @@ static void forget(void)
 {
 	const char *names[2];
 
+	if (!tables)
+		return;
+	in_child = true;
 	started = kernel->now();
 	for (size_t i = 0; i < sites_count(); i++) {
 		struct learned *site = &tables->sites[i];
@@ -273,7 +284,7 @@ static void forget(void)
 
 void learn_init(void)
 {
-	if (strcmp(options.learn, "off") == 0)
+	if (strcmp(options.learn, "off") == 0 || learn_active)
 		return;
 	tables = meta_block(sizeof(*tables));
 	if (!tables) {
@@ -281,8 +292,17 @@ void learn_init(void)
 		return;
 	}
 	started = kernel->now();
-	pthread_atfork(NULL, NULL, forget);
+	if (!at_swap(&watching_fork, true))
+		pthread_atfork(NULL, NULL, forget);
 	learn_active = true;
+}
+
+void learn_reset(void)
+{
+	if (tables)
+		meta_block_free(tables, sizeof(*tables));
+	tables = NULL;
+	learn_active = in_child = no_scan = false;
 }
 
 void learn_caller(const struct site *site, const struct rule_frame *caller)
@@ -293,18 +313,31 @@ void learn_caller(const struct site *site, const struct rule_frame *caller)
 	at_set(&sums->module, caller ? caller->module : "");
 }
 
-void learn_finish(void)
+/* False if the block ended meanwhile; then it is in the sums of its site, or will be in the next.
+ */
+static bool read_record(const struct record *from, struct record *to)
 {
-	uint32_t used = at_get(&tables->used);
-
-	for (uint32_t i = 0; i < used && i < RECORDS_MOST; i++)
-		if (at_get(&tables->records[i].start))
-			learn_freed((void *)tables->records[i].start);
+	to->start = at_acquire(&from->start);
+	to->bytes = at_get(&from->bytes);
+	to->born = at_get(&from->born);
+	to->site = at_acquire(&from->site);
+	return to->start && at_get(&from->start) == to->start;
 }
 
-const struct learned *learn_of(const struct site *site)
+void learn_sum(struct learned *sums)
 {
-	return &tables->sites[site_number(site)];
+	uint32_t used = at_get(&tables->used);
+	struct record r;
+
+	memcpy(sums, tables->sites, sites_count() * sizeof(*sums));
+	for (uint32_t i = 0; i < used && i < RECORDS_MOST; i++)
+		if (read_record(&tables->records[i], &r))
+			add_up(&r, &sums[r.site - tables->sites]);
+}
+
+bool learn_in_child(void)
+{
+	return in_child;
 }
 
 uint64_t learn_run(void)

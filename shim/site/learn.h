@@ -55,11 +55,15 @@ void learn_freed(const void *p);
 /* A range of mappings is about to go. */
 void learn_unmapped(const void *addr, size_t bytes);
 
-/* Count the blocks that are still there: at exit. */
-void learn_finish(void);
-/* What was seen of a site. */
-const struct learned *learn_of(const struct site *site);
-/* Nanoseconds since learn_init(). */
+/* What was seen of each site until now, as if all blocks ended now: sums[n] is that of site_at(n).
+ * `sums` has SITES_MOST, all zero; changes nothing else. */
+void learn_sum(struct learned *sums);
+/* Nanoseconds since learn_init(), or since this process was forked. */
 uint64_t learn_run(void);
+/* Whether this process was forked since: it knows its own blocks only. */
+bool learn_in_child(void);
+
+/* Between unit tests: forget all. */
+void learn_reset(void);
 
 #endif

@@ -79,13 +79,14 @@ static bool is_lasting(uintptr_t pc)
 	return false;
 }
 
-void modules_init(void)
+void modules_init(bool at_start)
 {
 	ssize_t length = readlink("/proc/self/exe", program_path, sizeof(program_path) - 1);
 
 	program_path[length > 0 ? length : 0] = '\0';
 	lasting_count = 0;
-	dl_iterate_phdr(visit_object, NULL);
+	if (at_start)
+		dl_iterate_phdr(visit_object, NULL);
 }
 
 /* ---- identities ---- */

@@ -39,8 +39,9 @@ struct place {
 	const char *path; /* of the file; valid as long as the object is loaded */
 };
 
-/* Learn which objects were there from the start, and so will stay.  Takes the loader's lock. */
-void modules_init(void);
+/* Learn which objects were there from the start, and so will stay, if this is the start; later,
+ * nobody can tell.  Takes the loader's lock. */
+void modules_init(bool at_start);
 
 /* 0 for an address in an object that stays; for others a hash of which object is there now. */
 uint64_t module_mark(const void *pc);

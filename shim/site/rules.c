@@ -5,11 +5,53 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "kernel/kernel.h"
 #include "kernel/say.h"
 #include "kernel/sysfs.h"
 #include "options.h"
+#include "pmd/atomic.h"
 
 struct rules site_rules;
+
+static const struct rules *now = &site_rules;
+
+const struct rules *rules_now(void)
+{
+	return at_acquire(&now);
+}
+
+void rules_set(const struct rules *r)
+{
+	at_publish(&now, r);
+}
+
+const struct rule *rules_titled(const struct rules *r, const char *title)
+{
+	for (size_t i = 0; i < r->count; i++)
+		if (strcmp(r->rule[i].title, title) == 0)
+			return &r->rule[i];
+	return NULL;
+}
+
+const struct rule *rules_named(const char *title)
+{
+	return rules_titled(rules_now(), title);
+}
+
+bool rules_need_nodes(const struct rules *r)
+{
+	if (r->count && kernel->nodes() > 1)
+		return true;
+	for (size_t i = 0; i < r->count; i++)
+		if (r->rule[i].plan.node_mode != NODE_DEFAULT)
+			return true;
+	return false;
+}
+
+const struct plan *rule_plan(const struct rule *rule)
+{
+	return rule->earlier ? rule->earlier : &rule->plan;
+}
 
 static void complain_of_file(const char *path, const char *what, rules_complaint complain)
 {
@@ -92,7 +134,9 @@ void rules_counted(const struct rule *rule, uint64_t *count, uint64_t *bytes)
 
 void rules_forget_counts(void)
 {
-	for (struct rule *r = site_rules.rule; r < site_rules.rule + site_rules.count; r++) {
+	struct rules *rules = (struct rules *)rules_now();
+
+	for (struct rule *r = rules->rule; r < rules->rule + rules->count; r++) {
 		__atomic_store_n(&r->count, 0, __ATOMIC_RELAXED);
 		__atomic_store_n(&r->bytes, 0, __ATOMIC_RELAXED);
 	}

@@ -45,7 +45,8 @@
  *
  *   pages = huge|base|default             which pages the memory is put on
  *   populate = on|off                     whether it is made resident when it is handed out
- *   release = keep|balanced|tight         how it goes back; as the option `release`
+ *   release = keep|balanced|tight         how it goes back; as the option `release`, but under
+ *                                         release:tight `balanced` is as good as tight
  *   heal = on|off                         whether broken units of it are made huge again
  *   node = local|interleave|N|preferred N where it lies: on the asking thread's NUMA node, over all
  *                                         in turn, on node N only, or there while there is room
@@ -53,6 +54,10 @@
  *                                         ASCII characters without [ ] \ $ `
  *   thp = system|advised|off              huge pages in the whole process, from the first time that
  *                                         the site is seen on
+ *
+ * A section [plan NAME] has settings only, and holds for no request.  Programs that know of us ask
+ * for it by its name (unsplit_plan_create() of unsplit.h), which they may also do with a [site
+ * NAME]; so whoever runs such a program can say what its plans are.
  *
  * A mistake is told with its place, as FILE:LINE:COLUMN (both from 1; a column is a character), and
  * a file with a mistake is not used at all: half the rules may well be worse than none.
@@ -85,16 +90,23 @@ enum {
 struct rule {
 	struct plan plan;
 	char title[RULES_TITLE_SIZE];
-	unsigned line;  /* of its [site NAME] */
+	unsigned line;  /* of its [site NAME] or [plan NAME] */
 	unsigned given; /* bit i: rule_keys[i] stands in the file (rules_keys.h) */
 	const char *function, *module, *caller, *thread;
 	uint64_t least, most; /* bytes of a request */
-	unsigned kinds;       /* bits of enum site_kind */
+	unsigned kinds;       /* bits of enum site_kind; 0 for a plan that is asked for by name */
 	uint64_t site;        /* if has_site */
 	bool has_site;
+	/* The same plan, of the rules that were loaded before these; NULL if there was none. */
+	const struct plan *earlier;
 	/* What it decided so far; touched by rules_count() and read by rules_counted() only. */
 	uint64_t count, bytes;
 };
+
+static inline bool rule_is_plan(const struct rule *rule)
+{
+	return !rule->kinds;
+}
 
 /* What a query must tell for these rules; the rest of it may be left empty. */
 enum {
@@ -106,6 +118,7 @@ enum {
 };
 
 struct rules {
+	const struct rules *before; /* that were in force before these; NULL if there were none */
 	size_t count;
 	unsigned needs; /* RULES_NEED_... */
 	struct rule rule[RULES_MAX];
@@ -128,8 +141,19 @@ struct rule_query {
 	size_t frame_count;
 };
 
-/* The rules of this process. */
+/* The rules that this process started with. */
 extern struct rules site_rules;
+/* Those in force: others, if some were loaded since.  What this ever returned stays as it is. */
+const struct rules *rules_now(void);
+void rules_set(const struct rules *r);
+/* Its rule of that name; NULL if there is none. */
+const struct rule *rules_titled(const struct rules *r, const char *title);
+/* The same, of those in force. */
+const struct rule *rules_named(const char *title);
+/* Whether libnuma is needed: where there are several nodes, or a rule names one. */
+bool rules_need_nodes(const struct rules *r);
+/* What the rule decides. */
+const struct plan *rule_plan(const struct rule *rule);
 
 /* Read `site_rules` from the file that options.rules names ("off": none).  Mistakes go to stderr;
  * then the process runs on without rules or, if strict is on, exits with status 2.  Once, while
@@ -165,7 +189,7 @@ const struct rule *rules_choose(const struct rules *r, const uint64_t bits[2],
 /* The caller among these frames; NULL if there is none.  Pure. */
 const struct rule_frame *rules_caller(const struct rule_frame *frames, size_t count);
 
-/* Count a request that `rule`, of site_rules, decided.  Thread-safe, async-signal-safe. */
+/* Count a request that `rule` decided.  Thread-safe, async-signal-safe. */
 void rules_count(const struct rule *rule, size_t bytes);
 /* What was counted. */
 void rules_counted(const struct rule *rule, uint64_t *count, uint64_t *bytes);

@@ -172,7 +172,8 @@ void rules_match_stack(const struct rules *r, const struct rule_query *q, uint64
 	for (size_t i = 0; i < r->count; i++) {
 		const struct rule *rule = &r->rule[i];
 
-		if ((rule->has_site && rule->site != q->site) || !caller_fits(rule, caller, bare))
+		if (rule_is_plan(rule) || (rule->has_site && rule->site != q->site) ||
+		    !caller_fits(rule, caller, bare))
 			continue;
 		set_bit(rule->function ? waiting : bits, i);
 	}

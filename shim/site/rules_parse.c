@@ -118,6 +118,8 @@ static void wrong_word(struct parser *p, const char *what, struct span wrong, co
 
 static const struct span no_text = {NULL, 0};
 
+static const char heading_accepted[] = "[site NAME] or [plan NAME]";
+
 /* Sections. */
 
 static void start_rule(struct rule *rule, unsigned line)
@@ -155,7 +157,7 @@ static bool title_is_right(struct parser *p, struct span title)
 	char what[64];
 
 	if (!title.length) {
-		mistake(p, title.start, "the site has no name", no_text, "[site NAME]");
+		mistake(p, title.start, "the section has no name", no_text, heading_accepted);
 		return false;
 	}
 	if (title.length >= RULES_TITLE_SIZE) {
@@ -198,23 +200,27 @@ static const char *trim_end(const char *start, const char *end)
 	return end;
 }
 
-/* "site NAME", of a line "[site NAME]" */
+/* "site NAME" or "plan NAME", of a line "[site NAME]" */
 static void parse_heading(struct parser *p, const char *from, const char *end)
 {
-	static const char *const kinds[] = {"site", NULL};
+	static const char *const kinds[] = {"site", "plan", NULL};
 	const char *word = skip_blanks(from, end), *name = word;
 
 	while (name < end && !is_blank(*name))
 		name++;
-	if (name - word != 4 || memcmp(word, "site", 4) != 0) {
+	bool site = name - word == 4 && memcmp(word, "site", 4) == 0;
+	bool plan = name - word == 4 && memcmp(word, "plan", 4) == 0;
+	if (!site && !plan) {
 		p->rule = &p->ignored;
 		start_rule(p->rule, p->line);
 		wrong_word(p, "not a section", (struct span){word, (size_t)(name - word)},
-		           "[site NAME]", kinds);
+		           heading_accepted, kinds);
 		return;
 	}
 	name = skip_blanks(name, end);
 	open_rule(p, (struct span){name, (size_t)(trim_end(name, end) - name)});
+	if (plan)
+		p->rule->kinds = 0;
 }
 
 static void parse_section(struct parser *p, const char *from, const char *end)
@@ -224,7 +230,7 @@ static void parse_section(struct parser *p, const char *from, const char *end)
 	if (!close) {
 		p->rule = &p->ignored;
 		start_rule(p->rule, p->line);
-		mistake(p, end, "\"]\" is missing", no_text, "[site NAME]");
+		mistake(p, end, "\"]\" is missing", no_text, heading_accepted);
 		return;
 	}
 	parse_heading(p, from + 1, close);
@@ -285,6 +291,11 @@ static void parse_known_key(struct parser *p, const struct rule_key *key, struct
 		mistake(p, name.start, "second key of this name in the section", name, "one");
 		return;
 	}
+	if (key->needs && rule_is_plan(p->rule)) {
+		mistake(p, name.start, "a plan has no matches", name,
+		        "settings only; [site NAME] has matches");
+		return;
+	}
 	p->rule->given |= bit;
 	p->rules->needs |= key->needs;
 	set_key(p, key, value);
@@ -293,7 +304,8 @@ static void parse_known_key(struct parser *p, const struct rule_key *key, struct
 /* Say it for the first key only. */
 static void outside(struct parser *p, const char *at)
 {
-	mistake(p, at, "a key before the first section", no_text, "[site NAME] first");
+	mistake(p, at, "a key before the first section", no_text,
+	        "[site NAME] or [plan NAME] first");
 	p->rule = &p->ignored;
 	start_rule(p->rule, p->line);
 }

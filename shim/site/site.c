@@ -16,6 +16,7 @@
 #include "kernel/say.h"
 #include "options.h"
 #include "pmd/atomic.h"
+#include "pmd/meta.h"
 #include "report/stats.h"
 #include "process/thp.h"
 #include "site/callers.h"
@@ -35,16 +36,22 @@ enum { SAMPLE_MEAN = 512 << 10 };
 
 bool site_active, site_small;
 
-static unsigned needs; /* of the rules: RULES_NEED_... */
+static bool started; /* site_init() is over */
 
-/* How many frames tell a site; 0 if nobody asks where a request comes from. */
-static size_t frames_wanted;
+/* The rules in force, and what follows from them.  Others take their place when other rules are
+ * loaded; a request goes by one of them from its start to its end. */
+struct regime {
+	const struct rules *rules;
+	unsigned needs; /* of the rules: RULES_NEED_... */
+	/* How many frames tell a site; 0 if nobody asks where a request comes from. */
+	size_t frames;
+	/* Whether a rule asks for functions or modules, whose names cost a look into files. */
+	bool names;
+	/* The rules that ask nothing of the stack: for when `frames` is 0. */
+	uint64_t anywhere[2];
+};
 
-/* Whether a rule asks for functions or modules, whose names cost a look into files. */
-static bool names_matter;
-
-/* The rules that ask nothing of the stack: for when frames_wanted is 0. */
-static uint64_t bits_anywhere[2];
+static const struct regime *in_force; /* NULL until there is one */
 
 static __thread struct {
 	bool busy;
@@ -70,54 +77,62 @@ static void leave(void)
 
 /* ---- a stack seen for the first time ---- */
 
-static void name_frames(struct rule_frame *named, const struct frames *f, const site_frame *frames)
+static struct place place_of(site_frame frame)
 {
-	for (size_t i = 0; i < f->count; i++) {
-		struct place place = module_place(f->pcs[i]);
+	struct module *module = site_frame_module(frame);
+
+	return (struct place){module, site_frame_offset(frame), module->path};
+}
+
+/* `f` is NULL if the stack is gone: other rules were loaded since it was first seen. */
+static size_t name_frames(struct rule_frame *named, const struct site *site, const struct frames *f)
+{
+	for (size_t i = 0; i < site->frame_count; i++) {
+		struct place place = f ? module_place(f->pcs[i]) : place_of(site->frames[i]);
 
 		named[i] = (struct rule_frame){
 			.function = symbol_of(&place),
-			.module = site_frame_module(frames[i])->name,
-			.offset = site_frame_offset(frames[i]),
+			.module = place.module->name,
+			.offset = place.offset,
 		};
 	}
+	return site->frame_count;
 }
 
-static void match(struct site *made, const struct frames *f)
+/* Ask the rules, and keep what they say. */
+static void match(const struct regime *g, struct site *site, const struct frames *f,
+                  uint64_t bits[2])
 {
 	struct rule_frame named[FRAMES_MOST];
-	struct rule_query query = {
-		.site = made->hash,
-		.frames = named,
-		.frame_count = f->count,
-	};
+	struct rule_query query = {.site = site->hash, .frames = named};
 
-	if (!site_rules.count)
-		return;
-	if (names_matter)
-		name_frames(named, f, made->frames);
-	else
-		query.frame_count = 0;
-	rules_match_stack(&site_rules, &query, made->bits);
+	bits[0] = bits[1] = 0;
+	if (g->rules->count) {
+		if (g->names)
+			query.frame_count = name_frames(named, site, f);
+		rules_match_stack(g->rules, &query, bits);
+	}
+	decided_write(&site->decided, g->rules, NULL, bits);
 }
 
 static void tell_caller(const struct site *site, const struct frames *f)
 {
 	struct rule_frame named[FRAMES_MOST];
+	size_t count = name_frames(named, site, f);
 
-	name_frames(named, f, site->frames);
-	learn_caller(site, rules_caller(named, f->count));
+	learn_caller(site, rules_caller(named, count));
 }
 
 /* Fill in what is known of the site itself, and find or add it.  If there is no room for it, it is
  * known for this once. */
-static __attribute__((noinline)) struct site *learn(struct site *made, const void *caller,
-                                                    uintptr_t at)
+static __attribute__((noinline)) struct site *learn(const struct regime *g, struct site *made,
+                                                    const void *caller, uintptr_t at)
 {
 	int saved_errno = errno;
 	struct frames f;
+	uint64_t bits[2];
 
-	frames_find(&f, caller, frames_wanted);
+	frames_find(&f, caller, g->frames);
 	made->frame_count = (uint16_t)f.count;
 	for (size_t i = 0; i < f.count; i++) {
 		struct place place = module_place(f.pcs[i]);
@@ -127,7 +142,7 @@ static __attribute__((noinline)) struct site *learn(struct site *made, const voi
 	made->hash = sites_hash(made->frames, f.count);
 	struct site *site = sites_find(made->hash);
 	if (!site) {
-		match(made, &f);
+		match(g, made, &f, bits);
 		site = sites_add(made);
 		if (site && learn_active)
 			tell_caller(site, &f);
@@ -148,22 +163,27 @@ static void count(struct site *site, enum site_kind kind, uint64_t requests, uin
 		__atomic_fetch_or(&site->kinds, (unsigned)kind, __ATOMIC_RELAXED);
 }
 
-static const struct rule *choose(const uint64_t bits[2], enum site_kind kind, size_t bytes,
-                                 uint64_t hash)
+static const struct rule *choose(const struct regime *g, const uint64_t bits[2],
+                                 enum site_kind kind, size_t bytes, uint64_t hash)
 {
 	char thread[16] = "";
 	struct rule_query query = {.kind = kind, .bytes = bytes, .site = hash, .thread = thread};
 
 	if (!(bits[0] | bits[1]))
 		return NULL;
-	if (needs & RULES_NEED_THREAD)
+	if (g->needs & RULES_NEED_THREAD)
 		prctl(PR_GET_NAME, thread);
-	return rules_choose(&site_rules, bits, &query);
+	return rules_choose(g->rules, bits, &query);
 }
 
-static const struct rule *choose_for(struct site *site, enum site_kind kind, size_t bytes)
+static const struct rule *choose_for(const struct regime *g, struct site *site, enum site_kind kind,
+                                     size_t bytes)
 {
-	const struct rule *rule = choose(site->bits, kind, bytes, site->hash);
+	uint64_t bits[2];
+
+	if (!decided_read(&site->decided, g->rules, NULL, bits))
+		match(g, site, NULL, bits);
+	const struct rule *rule = choose(g, bits, kind, bytes, site->hash);
 
 	if (rule && at_get(&site->rule) != rule)
 		at_set(&site->rule, rule);
@@ -171,44 +191,45 @@ static const struct rule *choose_for(struct site *site, enum site_kind kind, siz
 }
 
 /* Of a stack not seen before. */
-static __attribute__((noinline)) const struct rule *first_sight(enum site_kind kind, size_t bytes,
+static __attribute__((noinline)) const struct rule *first_sight(const struct regime *g,
+                                                                enum site_kind kind, size_t bytes,
                                                                 const void *caller, uintptr_t at)
 {
 	struct site made = {0};
-	struct site *site = learn(&made, caller, at);
+	struct site *site = learn(g, &made, caller, at);
 
 	mine.last = site;
 	if (!site) {
 		stat_add(sites_missed, 1);
-		return choose_for(&made, kind, bytes);
+		return choose_for(g, &made, kind, bytes);
 	}
 	count(site, kind, 1, bytes);
-	return choose_for(site, kind, bytes);
+	return choose_for(g, site, kind, bytes);
 }
 
-static const struct rule *look_up(enum site_kind kind, size_t bytes, const void *caller,
-                                  uintptr_t at)
+static const struct rule *look_up(const struct regime *g, enum site_kind kind, size_t bytes,
+                                  const void *caller, uintptr_t at)
 {
 	struct site *site;
 
-	if (!frames_wanted)
-		return choose(bits_anywhere, kind, bytes, 0);
+	if (!g->frames)
+		return choose(g, g->anywhere, kind, bytes, 0);
 	site = stacks_find(caller, at);
 	if (!site)
-		return first_sight(kind, bytes, caller, at);
+		return first_sight(g, kind, bytes, caller, at);
 	mine.last = site;
 	count(site, kind, 1, bytes);
-	return choose_for(site, kind, bytes);
+	return choose_for(g, site, kind, bytes);
 }
 
-static const struct rule *look_up_small(size_t bytes, const void *caller)
+static const struct rule *look_up_small(const struct regime *g, size_t bytes, const void *caller)
 {
 	int saved_errno = errno;
 	uint64_t bits[2] = {0};
 
-	caller_bits(caller, bits);
+	caller_bits(g->rules, caller, bits);
 	errno = saved_errno;
-	return choose(bits, SITE_MALLOC, bytes, 0);
+	return choose(g, bits, SITE_MALLOC, bytes, 0);
 }
 
 const struct plan *site_lookup(enum site_kind kind, size_t bytes, const void *caller)
@@ -218,14 +239,15 @@ const struct plan *site_lookup(enum site_kind kind, size_t bytes, const void *ca
 
 	if ((small && !site_small) || !enter())
 		return NULL;
-	rule = small ? look_up_small(bytes, caller)
-	             : look_up(kind, bytes, caller, (uintptr_t)__builtin_frame_address(0));
+	const struct regime *g = at_acquire(&in_force);
+	rule = small ? look_up_small(g, bytes, caller)
+	             : look_up(g, kind, bytes, caller, (uintptr_t)__builtin_frame_address(0));
 	leave();
 	if (!rule)
 		return NULL;
 	rules_count(rule, bytes);
 	process_thp_apply((enum plan_thp)rule->plan.thp);
-	return &rule->plan;
+	return rule_plan(rule);
 }
 
 const struct site *site_take_last(void)
@@ -273,7 +295,7 @@ static __attribute__((noinline)) void sample(uint64_t samples, size_t bytes, con
 	uint64_t stands_for = samples * SAMPLE_MEAN;
 
 	if (!site)
-		site = learn(&made, caller, at);
+		site = learn(at_acquire(&in_force), &made, caller, at);
 	if (site)
 		count(site, SITE_MALLOC, (stands_for + bytes - 1) / bytes, stands_for);
 	else
@@ -292,73 +314,100 @@ void site_sample(size_t bytes, const void *caller)
 	leave();
 }
 
-/* ---- start ---- */
+/* ---- rules come into force ---- */
 
-static size_t how_many_frames(void)
+/* What was told apart by more frames is told apart by as many from then on. */
+static size_t how_many_frames(const struct rules *r)
 {
-	if (options.sites || needs & RULES_NEED_DEEP)
-		return options.site_frames;
-	return needs & RULES_NEED_CALLER ? 1 : 0;
+	const struct regime *before = at_acquire(&in_force);
+	size_t frames = rules_needs(r) & RULES_NEED_CALLER ? 1 : 0;
+
+	if (options.sites || rules_needs(r) & RULES_NEED_DEEP)
+		frames = options.site_frames;
+	return before && before->frames > frames ? before->frames : frames;
 }
 
-static bool names_wanted(void)
+static bool names_wanted(const struct rules *r)
 {
-	for (size_t i = 0; i < site_rules.count; i++) {
-		const struct rule *rule = &site_rules.rule[i];
-
-		if (rule->function || rule->caller || rule->module)
+	for (size_t i = 0; i < r->count; i++)
+		if (r->rule[i].function || r->rule[i].caller || r->rule[i].module)
 			return true;
-	}
 	return false;
 }
 
-static bool needs_symbols(void)
+static struct regime *make_regime(const struct rules *r)
 {
-	return names_matter || strcmp(options.learn, "off") != 0;
+	static struct regime first;
+	struct rule_query anywhere = {0};
+	struct regime *g = in_force ? meta_block(sizeof(*g)) : &first;
+
+	if (!g)
+		return NULL;
+	g->rules = r;
+	g->needs = rules_needs(r);
+	g->frames = how_many_frames(r);
+	g->names = names_wanted(r);
+	rules_match_stack(r, &anywhere, g->anywhere);
+	return g;
 }
 
-static bool prepare_tables(void)
+static bool needs_symbols(const struct regime *g)
 {
-	modules_init();
-	if (!sites_init() && !stacks_init(frames_wanted) && !(needs_symbols() && symbols_init()))
-		return true;
-	say("no address space for a table of call sites; rules and sites are off");
-	return false;
+	return g->names || strcmp(options.learn, "off") != 0;
+}
+
+static bool prepare_tables(const struct regime *g)
+{
+	static bool known; /* the modules */
+
+	if (!known)
+		modules_init(!at_get(&started));
+	known = true;
+	return !sites_init() && !stacks_init(g->frames) && !(needs_symbols(g) && symbols_init());
 }
 
 /* So that nothing is left to be set up by a request in a signal handler. */
-static void warm_up(void)
+static void warm_up(const struct regime *g)
 {
 	struct frames f;
 
-	frames_find(&f, __builtin_return_address(0), frames_wanted);
+	frames_find(&f, __builtin_return_address(0), g->frames);
 }
+
+bool site_use(const struct rules *r)
+{
+	struct regime *g = make_regime(r);
+
+	if (!g || (g->frames && !prepare_tables(g)))
+		return false;
+	warm_up(g);
+	learn_init();
+	rules_set(r);
+	at_publish(&in_force, g);
+	callers_forget();
+	at_set(&site_small, options.sites || rules_least(r) < LOOKED_UP);
+	at_publish(&site_active, true);
+	return true;
+}
+
+/* ---- start ---- */
 
 void site_init(void)
 {
-	struct rule_query anywhere = {0};
-
 	rules_load();
-	needs = rules_needs(&site_rules);
-	if (!options.sites && !site_rules.count)
-		return;
-	frames_wanted = how_many_frames();
-	names_matter = names_wanted();
-	rules_match_stack(&site_rules, &anywhere, bits_anywhere);
-	if (frames_wanted && !prepare_tables())
-		return;
-	warm_up();
-	learn_init();
 	/* Before rules have a say: the loader's own requests may be the first to need it. */
-	if (site_rules.count && kernel->nodes() > 1)
+	if (rules_need_nodes(&site_rules))
 		nodes_open();
-	site_small = options.sites || rules_least(&site_rules) < LOOKED_UP;
-	site_active = true;
+	if ((options.sites || site_rules.count) && !site_use(&site_rules))
+		say("no address space for a table of call sites; rules and sites are off");
+	at_set(&started, true);
 }
 
 void site_reset(void)
 {
-	site_active = false;
+	site_active = started = false;
+	in_force = NULL;
+	rules_set(&site_rules);
 	sites_reset();
 	stacks_reset();
 }

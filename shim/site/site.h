@@ -21,15 +21,25 @@
 struct site;
 enum site_kind { SITE_MALLOC = 1, SITE_MMAP = 2, SITE_SHARED = 4 };
 
-/* Whether any request is looked up at all.  Set once, by site_init(). */
+struct rules;
+
+/* Whether any request is looked up at all.  Set by site_init(), or when rules are loaded; stays. */
 extern bool site_active;
 
-/* Whether rules may have a say in requests that mimalloc serves; set once. */
+/* Whether rules may have a say in requests that mimalloc serves. */
 extern bool site_small;
 
 /* Read the rules, set up the tables: from the constructor, once the heap is ready.  Does nothing,
  * and costs nothing, unless the options ask for rules or sites. */
 void site_init(void);
+
+/* From now on these are the rules, which stay as they are for as long as the process lives.  False,
+ * and nothing changed, if there is no memory.  One caller at a time; requests go on meanwhile. */
+bool site_use(const struct rules *r);
+
+/* Read the rules of a file (NULL: none) and use them.  unsplit_load_rules() of unsplit.h says what
+ * is returned, and what is done with mistakes. */
+int site_load_rules(const char *path, char *mistake, size_t size);
 
 /* The plan for a request of `bytes` by the code at `caller` (the return address of the exported
  * function); NULL if no rule matches.  Thread-safe; async-signal-safe as malloc is.  Keeps errno.

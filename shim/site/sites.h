@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "site/decided.h"
 #include "site/frames.h"
 #include "site/modules.h"
 #include "site/rules.h"
@@ -22,7 +23,7 @@ typedef uint64_t site_frame;
 
 struct site {
 	uint64_t hash;                  /* never 0 */
-	uint64_t bits[2];               /* the rules whose conditions on the stack hold */
+	struct decided decided;         /* by the rules that it was last looked up under */
 	uint64_t count, bytes;          /* requests; of small ones an estimate from samples */
 	const struct rule *rule;        /* that was chosen last; NULL if none ever */
 	unsigned kinds;                 /* enum site_kind, of all requests together */

@@ -26,35 +26,45 @@ struct stack {
 
 enum { STACKS = 1 << 15, WAYS = 4 };
 
-static char *table;
-static size_t entry_bytes;
-static size_t frames_kept;
+struct table {
+	size_t frames, entry_bytes;
+	char entries[];
+};
 
-static size_t table_bytes(void)
+static struct table *table;
+
+static size_t table_bytes(size_t entry_bytes)
 {
-	return STACKS * entry_bytes;
+	return sizeof(struct table) + STACKS * entry_bytes;
 }
 
+/* A table that others may be reading stays. */
 int stacks_init(size_t frames)
 {
-	if (table)
+	struct table *t = at_acquire(&table);
+	size_t entry_bytes = sizeof(struct stack) + frames * sizeof(((struct stack *)0)->frames[0]);
+
+	if (t && t->frames >= frames)
 		return 0;
-	frames_kept = frames;
-	entry_bytes = sizeof(struct stack) + frames * sizeof(((struct stack *)0)->frames[0]);
-	table = meta_block(table_bytes());
-	return table ? 0 : ENOMEM;
+	t = meta_block(table_bytes(entry_bytes));
+	if (!t)
+		return ENOMEM;
+	t->frames = frames;
+	t->entry_bytes = entry_bytes;
+	at_publish(&table, t);
+	return 0;
 }
 
 void stacks_reset(void)
 {
 	if (table)
-		meta_block_free(table, table_bytes());
+		meta_block_free(table, table_bytes(table->entry_bytes));
 	table = NULL;
 }
 
-static struct stack *way(uint64_t key, size_t n)
+static struct stack *way(struct table *t, uint64_t key, size_t n)
 {
-	return (struct stack *)(table + ((key + n) % STACKS) * entry_bytes);
+	return (struct stack *)(t->entries + ((key + n) % STACKS) * t->entry_bytes);
 }
 
 /* ---- keys ---- */
@@ -63,11 +73,11 @@ static struct stack *way(uint64_t key, size_t n)
  * same for all threads that come the same way. */
 static __thread char thread_anchor __attribute__((tls_model("initial-exec")));
 
-static uint64_t key_of(const void *caller, uintptr_t at)
+static uint64_t key_of(const struct table *t, const void *caller, uintptr_t at)
 {
 	uint64_t key = hash_add(module_mark(caller), (uintptr_t)caller);
 
-	if (frames_kept > 1)
+	if (t->frames > 1)
 		key = hash_add(key, (uintptr_t)&thread_anchor - at);
 	return key ? key : 1;
 }
@@ -112,7 +122,7 @@ static uint64_t marks_of(const struct stack *s, size_t count)
 	return hash;
 }
 
-static bool is_same(const struct stack *s, uintptr_t at)
+static bool is_same(const struct table *t, const struct stack *s, uintptr_t at)
 {
 	size_t count = at_acquire(&s->count);
 	uint64_t mark = at_acquire(&s->mark);
@@ -120,7 +130,7 @@ static bool is_same(const struct stack *s, uintptr_t at)
 
 	if (!count)
 		return true;
-	if (count >= frames_kept)
+	if (count >= t->frames)
 		return false; /* being written */
 	return at >= b.low && at < b.high && lies_there(s, count, at, b.high) &&
 	       (!mark || mark == marks_of(s, count));
@@ -128,13 +138,14 @@ static bool is_same(const struct stack *s, uintptr_t at)
 
 struct site *stacks_find(const void *caller, uintptr_t at)
 {
-	uint64_t key = key_of(caller, at);
+	struct table *t = at_acquire(&table);
+	uint64_t key = key_of(t, caller, at);
 
 	for (size_t n = 0; n < WAYS; n++) {
-		struct stack *s = way(key, n);
+		struct stack *s = way(t, key, n);
 		uint64_t version = at_acquire(&s->version);
 
-		if (at_acquire(&s->key) != key || version & 1 || !is_same(s, at))
+		if (at_acquire(&s->key) != key || version & 1 || !is_same(t, s, at))
 			continue;
 		struct site *site = at_acquire(&s->site);
 		if (at_get(&s->version) == version)
@@ -145,9 +156,9 @@ struct site *stacks_find(const void *caller, uintptr_t at)
 
 /* ---- adding ---- */
 
-static bool can_keep(const struct frames *f, uintptr_t at)
+static bool can_keep(const struct table *t, const struct frames *f, uintptr_t at)
 {
-	if (f->count > frames_kept)
+	if (f->count > t->frames)
 		return false;
 	for (size_t i = 1; i < f->count; i++)
 		if (f->slots[i] < at)
@@ -170,25 +181,27 @@ static void fill(struct stack *s, uint64_t key, const struct frames *f, uintptr_
 }
 
 /* A free one, else any. */
-static struct stack *choose(uint64_t key)
+static struct stack *choose(struct table *t, uint64_t key)
 {
 	struct stack *free = NULL;
 
 	for (size_t n = 0; n < WAYS; n++) {
-		struct stack *s = way(key, n);
+		struct stack *s = way(t, key, n);
 
 		if (!free && !at_get(&s->key))
 			free = s;
 	}
-	return free ? free : way(key, (key >> 32) % WAYS);
+	return free ? free : way(t, key, (key >> 32) % WAYS);
 }
 
 void stacks_add(const struct frames *f, uintptr_t at, struct site *site)
 {
-	if (!can_keep(f, at))
+	struct table *t = at_acquire(&table);
+
+	if (!can_keep(t, f, at))
 		return;
-	uint64_t key = key_of(f->pcs[0], at);
-	struct stack *s = choose(key);
+	uint64_t key = key_of(t, f->pcs[0], at);
+	struct stack *s = choose(t, key);
 	uint64_t version = at_get(&s->version);
 	if (version & 1 || !at_cas(&s->version, &version, version + 1))
 		return; /* another thread writes there */

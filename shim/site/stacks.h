@@ -19,7 +19,8 @@
 
 struct site;
 
-/* Reserve the table, for stacks of `frames` frames: once.  Returns 0 or ENOMEM. */
+/* Reserve the table, for stacks of `frames` frames, unless there is one for so many.  By one thread
+ * at a time, but others may use it meanwhile.  Returns 0 or ENOMEM. */
 int stacks_init(size_t frames);
 
 /* The site remembered for the stack whose innermost return address is `caller`, seen by a function

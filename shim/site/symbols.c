@@ -289,7 +289,8 @@ int symbols_init(void)
 			return ENOMEM;
 		made.used = 1; /* 0 is no name's place */
 	}
-	*(void **)&demangle = dlsym(RTLD_DEFAULT, "__cxa_demangle");
+	if (!demangle)
+		*(void **)&demangle = dlsym(RTLD_DEFAULT, "__cxa_demangle");
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -149,6 +150,120 @@ INSTANTIATE_TEST_SUITE_P(Kinds, Learn, testing::Values("", "mmap"),
                          [](const testing::TestParamInfo<const char *> &info) {
 				 return std::string(*info.param ? "Mapped" : "Allocated");
 			 });
+
+// ---- however it ends ----
+
+class Ending : public testing::TestWithParam<const char *>
+{
+      protected:
+	int status() const
+	{
+		return atoi(GetParam()) ? 128 + atoi(GetParam()) : 3;
+	}
+
+	std::string program = setting("UNSPLIT_TEST_PROGRAMS") + "/ending";
+	Directory d;
+};
+
+TEST_P(Ending, LeavesAProfile)
+{
+	Outcome o = unsplit({"learn", "-o", d.path("rules.ini"), "--profile", d.path("p.json"),
+	                     "--", program, GetParam()});
+	std::string json = read(d.path("p.json"));
+
+	EXPECT_EQ(o.status, status()) << o.err;
+	EXPECT_EQ(o.err, "");
+	EXPECT_EQ(number(json, "ending_block", "requests"), 1u);
+	EXPECT_EQ(number(json, "ending_block", "touched"), 8ul << 20);
+	EXPECT_NE(read(d.path("rules.ini")).find("from 1 profile"), std::string::npos);
+}
+
+TEST_P(Ending, LeavesAReport)
+{
+	std::string rules = d.write("rules.ini", "[site block]\ncaller = ending_block\n"
+	                                         "pages = base\n");
+	Outcome o = unsplit({"check", rules, "--", program, GetParam()});
+
+	EXPECT_EQ(o.status, status()) << o.err;
+	EXPECT_NE(o.out.find("in 1 process:"), std::string::npos) << o.out;
+	EXPECT_NE(o.out.find("    1  block             1         8 MiB"), std::string::npos)
+		<< o.out;
+}
+
+INSTANTIATE_TEST_SUITE_P(Ways, Ending,
+                         testing::Values("exit", "_exit", "_Exit", "quick_exit", "vfork",
+                                         "raw-fork", "15", "2", "9"),
+                         [](const testing::TestParamInfo<const char *> &info) {
+				 std::string name = info.param;
+
+				 for (char &c : name)
+					 c = c == '-' ? '_' : c;
+				 return isdigit(name[0]) ? "Signal" + name : name;
+			 });
+
+// In the middle of a call of the heap what is there is older, but whole.
+TEST(LearnEnding, InAHandler)
+{
+	Directory d;
+	Outcome o = unsplit({"learn", "-o", d.path("rules.ini"), "--profile", d.path("p.json"),
+	                     "--", setting("UNSPLIT_TEST_PROGRAMS") + "/ending", "handler"});
+
+	EXPECT_EQ(o.status, 3) << o.err;
+	EXPECT_EQ(o.err, "");
+	EXPECT_NE(read(d.path("rules.ini")).find("from 1 profile"), std::string::npos);
+}
+
+// The keeper is gone in a child, and comes back for this.
+TEST(LearnEnding, AChildThatIsKilledLeavesOneToo)
+{
+	Directory d;
+	Outcome o = unsplit({"learn", "-o", d.path("rules.ini"), "--profile", d.path("p.json"),
+	                     "--", setting("UNSPLIT_TEST_PROGRAMS") + "/ending", "fork-killed"});
+	std::string json = read(d.path("p.json"));
+
+	EXPECT_EQ(o.status, 3) << o.err;
+	EXPECT_EQ(number(json, "child_block", "requests"), 2u);
+	EXPECT_EQ(number(json, "ending_block", "requests"), 1u);
+	EXPECT_NE(read(d.path("rules.ini")).find("from 2 profiles"), std::string::npos);
+}
+
+class LearnFork : public testing::Test
+{
+      protected:
+	// Preloaded, with one path for all; returns the child's process id.
+	std::string run(const std::string &how)
+	{
+		Outcome o = run_program(setting("UNSPLIT_TEST_PROGRAMS") + "/ending", {how},
+		                        {{"LD_PRELOAD", setting("UNSPLIT_LIB")},
+		                         {"UNSPLIT_CONF", "learn:" + path}});
+
+		EXPECT_EQ(o.status, 3) << o.err;
+		EXPECT_EQ(o.err, "");
+		return o.out.substr(0, o.out.find('\n'));
+	}
+
+	Directory d;
+	std::string path = d.path("profile.json");
+};
+
+TEST_F(LearnFork, AChildHasAProfileOfItsOwn)
+{
+	std::string child = run("fork"), parent = read(path), own = read(path + "." + child);
+
+	EXPECT_EQ(number(parent, "ending_block", "requests"), 1u);
+	EXPECT_EQ(number(parent, "ending_block", "touched"), 8ul << 20);
+	EXPECT_EQ(parent.find("child_block"), std::string::npos) << parent;
+	EXPECT_EQ(number(own, "child_block", "requests"), 2u);
+	EXPECT_EQ(number(own, "child_block", "touched"), 8ul << 20);
+	EXPECT_EQ(own.find("ending_block"), std::string::npos) << own;
+}
+
+TEST_F(LearnFork, AChildOfNoHandlerHasNone)
+{
+	run("raw-fork");
+	EXPECT_EQ(number(read(path), "ending_block", "requests"), 1u);
+	EXPECT_EQ(std::distance(std::filesystem::directory_iterator(d.path()), {}), 1);
+}
 
 void expect_refused(const Words &args, const std::string &line)
 {

@@ -38,6 +38,20 @@ HAS_SIZE(unsplit_memory, 40);
 IS_AT(unsplit_plan, size, 0);
 IS_AT(unsplit_plan, pages, 8);
 IS_AT(unsplit_plan, populate, 12);
-HAS_SIZE(unsplit_plan, 16);
+IS_AT(unsplit_plan, release, 16);
+IS_AT(unsplit_plan, heal, 20);
+IS_AT(unsplit_plan, place, 24);
+IS_AT(unsplit_plan, node, 28);
+HAS_SIZE(unsplit_plan, 32);
 
-static_assert(UNSPLIT_PAGES_DEFAULT == 0 && UNSPLIT_PAGES_HUGE == 1, "enum unsplit_pages");
+static_assert(UNSPLIT_PAGES_DEFAULT == 0 && UNSPLIT_PAGES_HUGE == 1 && UNSPLIT_PAGES_BASE == 2,
+              "enum unsplit_pages");
+static_assert(UNSPLIT_RELEASE_DEFAULT == 0 && UNSPLIT_RELEASE_KEEP == 1 &&
+                      UNSPLIT_RELEASE_BALANCED == 2 && UNSPLIT_RELEASE_TIGHT == 3,
+              "enum unsplit_release");
+static_assert(UNSPLIT_HEAL_DEFAULT == 0 && UNSPLIT_HEAL_ON == 1 && UNSPLIT_HEAL_OFF == 2,
+              "enum unsplit_heal");
+static_assert(UNSPLIT_NODE_DEFAULT == 0 && UNSPLIT_NODE_LOCAL == 1 &&
+                      UNSPLIT_NODE_INTERLEAVE == 2 && UNSPLIT_NODE_ONLY == 3 &&
+                      UNSPLIT_NODE_PREFERRED == 4,
+              "enum unsplit_node");

@@ -6,12 +6,15 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <set>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -27,6 +30,17 @@ constexpr size_t unit = 2 * MiB;
 /* Functions have the same names, as with stat(2). */
 using Stats = struct unsplit_stats;
 using Memory = struct unsplit_memory;
+using Plan = struct unsplit_plan;
+
+Plan plan_for(uint32_t pages, uint32_t populate = 0)
+{
+	Plan plan = {};
+
+	plan.size = sizeof plan;
+	plan.pages = pages;
+	plan.populate = populate;
+	return plan;
+}
 
 Stats stats()
 {
@@ -151,6 +165,7 @@ using UnsplitHugeAfter = Trimmed;
 using UnsplitDemote = Trimmed;
 using UnsplitHeal = Trimmed;
 using UnsplitPlan = Trimmed;
+using UnsplitManyPlans = Trimmed;
 using UnsplitRegion = Trimmed;
 
 /* ---- statistics ---- */
@@ -345,14 +360,35 @@ TEST_F(UnsplitHugeAfter, TakesEffect)
 
 TEST_F(UnsplitHugeAfter, IsWaivedByAPlan)
 {
-	struct unsplit_plan plan = {sizeof plan, UNSPLIT_PAGES_HUGE, 1};
+	Plan plan = plan_for(UNSPLIT_PAGES_HUGE, 1);
 	void *block = malloc(8 * MiB);
 
 	memset(block, 1, 8 * MiB);
 	EXPECT_EQ(memory().huge, 0u);
 	void *planned = unsplit_malloc(8 * MiB, &plan);
 	EXPECT_GE(memory().huge, 8 * MiB);
+	EXPECT_LE(memory().huge, 8 * MiB + unit) << "what has no plan goes on waiting";
 	free(planned);
+	free(block);
+}
+
+/* With heal:0 nothing but unsplit_heal() heals. */
+TEST_F(UnsplitHugeAfter, PlannedUnitsAreHealedThoughNothingIsProven)
+{
+	Plan plan = plan_for(UNSPLIT_PAGES_HUGE, 1);
+	auto *block = static_cast<char *>(unsplit_aligned_alloc(unit, unit, &plan));
+	void *usual = malloc(8 * MiB);
+
+	memset(usual, 1, 8 * MiB);
+	memset(block, 7, unit);
+	ASSERT_EQ(memory().huge, unit);
+	ASSERT_EQ(mprotect(block, 4096, PROT_READ), 0); /* breaks it (K2) */
+	ASSERT_EQ(mprotect(block, 4096, PROT_READ | PROT_WRITE), 0);
+	ASSERT_EQ(memory().huge, 0u);
+	EXPECT_EQ(unsplit_heal(), unit);
+	EXPECT_EQ(memory().huge, unit);
+	EXPECT_TRUE(block[0] == 7 && block[unit - 1] == 7);
+	free(usual);
 	free(block);
 }
 
@@ -413,28 +449,26 @@ TEST_F(UnsplitHeal, MakesHugeWhatWasBroken)
 
 /* ---- memory with a plan ---- */
 
-TEST_F(UnsplitPlan, TakesWholeUnits)
+/* A unit of one's own. */
+TEST_F(UnsplitPlan, WholeUnitsAreHadByAlignment)
 {
-	struct unsplit_plan plan = {sizeof plan, UNSPLIT_PAGES_HUGE, 0};
+	Plan plan = plan_for(UNSPLIT_PAGES_HUGE);
 
-	for (size_t bytes : {size_t{0}, size_t{1}, unit - 1, unit, unit + 1, 5 * unit + 12345}) {
+	for (size_t units : {1, 2, 5}) {
 		size_t used = stats().large_used;
-		void *p = unsplit_malloc(bytes, &plan);
-		size_t took = stats().large_used - used;
+		void *p = unsplit_aligned_alloc(unit, units * unit, &plan);
 
 		ASSERT_NE(p, nullptr);
-		EXPECT_TRUE(aligned(p, unit)) << bytes;
-		EXPECT_EQ(took % unit, 0u) << bytes;
-		EXPECT_EQ(took, std::max((bytes + unit - 1) / unit, size_t{1}) * unit);
-		memset(p, 1, bytes);
-		p = realloc(p, bytes + 100);
+		EXPECT_TRUE(aligned(p, unit));
+		EXPECT_EQ(stats().large_used - used, units * unit);
+		memset(p, 1, units * unit);
 		free(p);
 	}
 }
 
 TEST_F(UnsplitPlan, Populates)
 {
-	struct unsplit_plan plan = {sizeof plan, UNSPLIT_PAGES_HUGE, 0};
+	Plan plan = plan_for(UNSPLIT_PAGES_HUGE);
 
 	unsplit_trim();
 	auto before = memory();
@@ -449,11 +483,128 @@ TEST_F(UnsplitPlan, Populates)
 	free(later);
 }
 
+/* What was freed lies in the thread's cache, and not all of it in memory. */
+TEST_F(UnsplitPlan, PopulatesWhatIsUsedAgain)
+{
+	Plan plan = plan_for(UNSPLIT_PAGES_DEFAULT, 1);
+
+	unsplit_trim();
+	free(hidden(malloc(128 * KiB)));
+	auto *p = static_cast<char *>(unsplit_malloc(128 * KiB, &plan));
+	unsigned char there[32];
+	ASSERT_EQ(mincore(p, 128 * KiB, there), 0);
+	EXPECT_TRUE(std::all_of(there, there + 32, [](unsigned char c) { return c & 1; }));
+	free(p);
+}
+
+TEST_F(UnsplitPlan, BasePagesStayBasePages)
+{
+	Plan plan = plan_for(UNSPLIT_PAGES_BASE, 1);
+	auto before = memory();
+	void *p = unsplit_malloc(32 * MiB, &plan);
+
+	EXPECT_GE(memory().resident, before.resident + 32 * MiB);
+	EXPECT_EQ(memory().huge, before.huge);
+	p = realloc(p, 64 * MiB);
+	memset(p, 1, 64 * MiB);
+	EXPECT_EQ(memory().huge, before.huge) << "realloc keeps the plan of a big block";
+	free(p);
+}
+
+TEST_F(UnsplitPlan, ReleaseKeepsOrGivesBack)
+{
+	Plan tight = plan_for(UNSPLIT_PAGES_HUGE), keep = tight;
+
+	tight.release = UNSPLIT_RELEASE_BALANCED; /* the option is keep */
+	keep.release = UNSPLIT_RELEASE_KEEP;
+	for (Plan *plan : {&tight, &keep}) {
+		std::vector<void *> blocks;
+		size_t demoted = stats().demoted_units;
+
+		for (int i = 0; i < 256; i++) {
+			blocks.push_back(unsplit_malloc(128 * KiB, plan));
+			memset(blocks.back(), 1, 128 * KiB);
+		}
+		for (size_t i = 0; i < blocks.size(); i++)
+			if (i % 16)
+				free(blocks[i]);
+		unsplit_trim();
+		if (plan == &tight)
+			EXPECT_GE(stats().demoted_units, demoted + 12);
+		else
+			EXPECT_EQ(stats().demoted_units, demoted);
+		for (size_t i = 0; i < blocks.size(); i += 16)
+			free(blocks[i]);
+	}
+}
+
+TEST_F(UnsplitPlan, SmallBlocksKeepToThemselves)
+{
+	Plan plan = plan_for(UNSPLIT_PAGES_BASE);
+	auto page = [](void *p) { return reinterpret_cast<uintptr_t>(p) / (64 * KiB); };
+	std::vector<void *> planned, others;
+	std::set<uintptr_t> pages;
+
+	for (int i = 0; i < 5000; i++) {
+		planned.push_back(unsplit_malloc(100, &plan));
+		others.push_back(malloc(100));
+		pages.insert(page(planned.back()));
+	}
+	for (void *p : others)
+		ASSERT_FALSE(pages.count(page(p)));
+	for (void *p : planned)
+		free(p);
+	for (void *p : others)
+		free(p);
+}
+
+/* Not on huge pages: a first write to what was only read gets base pages from older kernels (6.1). */
+TEST_F(UnsplitPlan, CallocIsZero)
+{
+	Plan plan = plan_for(UNSPLIT_PAGES_BASE);
+
+	for (size_t bytes : {size_t{100}, 100 * KiB, 5 * MiB}) {
+		for (int round = 0; round < 3; round++) {
+			auto *p = static_cast<char *>(unsplit_calloc(bytes, 1, &plan));
+
+			ASSERT_NE(p, nullptr);
+			ASSERT_TRUE(std::all_of(p, p + bytes, [](char c) { return !c; })) << bytes;
+			memset(p, 1, bytes);
+			free(p);
+		}
+	}
+	errno = 0;
+	EXPECT_EQ(unsplit_calloc(hidden(SIZE_MAX / 2), 3, &plan), nullptr);
+	EXPECT_EQ(errno, ENOMEM);
+}
+
+TEST_F(UnsplitPlan, Aligns)
+{
+	Plan plan = plan_for(UNSPLIT_PAGES_BASE);
+
+	for (size_t align = 1; align <= 4 * unit; align *= 2)
+		for (size_t bytes : {size_t{1}, 1000 * size_t{1}, 100 * KiB}) {
+			void *p = unsplit_aligned_alloc(align, bytes, &plan);
+
+			ASSERT_NE(p, nullptr);
+			EXPECT_TRUE(aligned(p, std::max(align, size_t{16})))
+				<< align << " " << bytes;
+			fill(p, bytes, 1);
+			free(p);
+		}
+	for (size_t align : {size_t{0}, size_t{3}, size_t{48}}) {
+		errno = 0;
+		EXPECT_EQ(unsplit_aligned_alloc(align, 1, &plan), nullptr);
+		EXPECT_EQ(errno, EINVAL) << align;
+	}
+}
+
 TEST_F(UnsplitPlan, DefaultIsMalloc)
 {
-	struct unsplit_plan plan = {sizeof plan, UNSPLIT_PAGES_DEFAULT, 1};
+	Plan plan = plan_for(UNSPLIT_PAGES_DEFAULT, 1);
 
-	for (void *p : {unsplit_malloc(100, nullptr), unsplit_malloc(100, &plan)}) {
+	for (void *p : {unsplit_malloc(100, nullptr), unsplit_malloc(100, &plan),
+	                unsplit_calloc(1, 100, nullptr), unsplit_aligned_alloc(16, 1, nullptr)}) {
 		ASSERT_NE(p, nullptr);
 		EXPECT_TRUE(aligned(p, 16));
 		EXPECT_EQ(stats().out_of_memory, statistic("out_of_memory"));
@@ -461,39 +612,347 @@ TEST_F(UnsplitPlan, DefaultIsMalloc)
 	}
 }
 
+TEST_F(UnsplitPlan, TakesThatOfAnOlderProgram)
+{
+	struct {
+		size_t size;
+		uint32_t pages, populate;
+		uint32_t not_its_own[4];
+	} plan = {16, UNSPLIT_PAGES_BASE, 0, {77, 77, 77, 77}};
+
+	void *p = unsplit_malloc(100 * KiB, reinterpret_cast<Plan *>(&plan));
+	EXPECT_NE(p, nullptr);
+	free(p);
+}
+
 TEST_F(UnsplitPlan, RefusesWhatItDoesNotKnow)
 {
 	struct {
-		struct unsplit_plan known;
+		Plan known;
 		uint64_t later;
-	} plan = {{sizeof plan, UNSPLIT_PAGES_HUGE, 0}, 0};
-	auto refused = [&plan](int expected) {
+	} plan = {plan_for(UNSPLIT_PAGES_HUGE), 0};
+	auto refused = [&plan] {
 		errno = 0;
 		void *p = unsplit_malloc(unit, &plan.known);
+		int error = errno;
+		auto *named = unsplit_plan_create("refused", &plan.known);
+		auto *region = unsplit_region_create_planned(&plan.known);
+
 		free(p);
-		return !p && errno == expected;
+		unsplit_region_destroy(region);
+		EXPECT_EQ(!p, !named);
+		EXPECT_EQ(!p, !region);
+		return !p && error == EINVAL && errno == EINVAL;
 	};
 
-	EXPECT_FALSE(refused(EINVAL)) << "a later struct that asks for nothing new";
+	plan.known.size = sizeof plan;
+	EXPECT_FALSE(refused()) << "a later struct that asks for nothing new";
 	plan.later = 1;
-	EXPECT_TRUE(refused(EINVAL));
-	plan.known.size = 0;
-	EXPECT_TRUE(refused(EINVAL));
-	plan.known = {sizeof plan.known, 2, 0};
-	EXPECT_TRUE(refused(EINVAL));
-	plan.known = {sizeof plan.known, UNSPLIT_PAGES_HUGE, 2};
-	EXPECT_TRUE(refused(EINVAL));
+	EXPECT_TRUE(refused());
+	plan.known.size = 15;
+	EXPECT_TRUE(refused());
+	for (uint32_t Plan::*member : {&Plan::pages, &Plan::populate, &Plan::release, &Plan::heal,
+	                               &Plan::place, &Plan::node}) {
+		plan.known = plan_for(UNSPLIT_PAGES_HUGE);
+		plan.known.*member = 5;
+		EXPECT_TRUE(refused());
+		plan.known.*member = 1u << 31;
+		EXPECT_TRUE(refused());
+	}
+	plan.known = plan_for(UNSPLIT_PAGES_HUGE);
+	plan.known.place = UNSPLIT_NODE_ONLY;
+	plan.known.node = 4096;
+	EXPECT_TRUE(refused()) << "a node that is not there";
 }
 
 TEST_F(UnsplitPlan, FailsAsMallocDoes)
 {
-	struct unsplit_plan plan = {sizeof plan, UNSPLIT_PAGES_HUGE, 0};
+	Plan plan = plan_for(UNSPLIT_PAGES_HUGE);
 
 	for (size_t bytes : {SIZE_MAX, SIZE_MAX - unit, SIZE_MAX / 2, SIZE_MAX / 4}) {
 		errno = 0;
 		EXPECT_EQ(unsplit_malloc(hidden(bytes), &plan), nullptr);
 		EXPECT_EQ(errno, ENOMEM);
 	}
+}
+
+TEST_F(UnsplitPlan, HasAName)
+{
+	Plan base = plan_for(UNSPLIT_PAGES_BASE), other = plan_for(UNSPLIT_PAGES_HUGE, 1);
+
+	errno = 0;
+	EXPECT_EQ(unsplit_plan_find("cold"), nullptr);
+	EXPECT_EQ(errno, ENOENT);
+	errno = 77;
+	const Plan *cold = unsplit_plan_create("cold", &base);
+	ASSERT_NE(cold, nullptr);
+	EXPECT_EQ(cold->size, sizeof *cold);
+	EXPECT_EQ(cold->pages, unsigned{UNSPLIT_PAGES_BASE});
+	EXPECT_EQ(unsplit_plan_create("cold", &base), cold);
+	EXPECT_EQ(unsplit_plan_find("cold"), cold);
+	EXPECT_EQ(errno, 77);
+	EXPECT_EQ(unsplit_plan_create("cold", &other), nullptr);
+	EXPECT_EQ(errno, EEXIST);
+	const Plan *eager = unsplit_plan_create("eager", &other);
+	ASSERT_NE(eager, nullptr);
+	EXPECT_EQ(eager->populate, 1u);
+	EXPECT_NE(eager, cold);
+
+	size_t huge = memory().huge;
+	void *p = unsplit_malloc(8 * MiB, cold);
+	memset(p, 1, 8 * MiB);
+	EXPECT_EQ(memory().huge, huge);
+	free(p);
+}
+
+TEST_F(UnsplitPlan, NeedsAProperName)
+{
+	Plan plan = plan_for(UNSPLIT_PAGES_BASE);
+	std::string longest(47, 'x'), longer(48, 'x');
+
+	EXPECT_NE(unsplit_plan_create(longest.c_str(), &plan), nullptr);
+	for (const char *name : {(const char *)nullptr, "", longer.c_str()}) {
+		errno = 0;
+		EXPECT_EQ(unsplit_plan_create(name, &plan), nullptr);
+		EXPECT_EQ(errno, EINVAL);
+	}
+	errno = 0;
+	EXPECT_EQ(unsplit_plan_create("none", nullptr), nullptr);
+	EXPECT_EQ(errno, EINVAL);
+	errno = 0;
+	EXPECT_EQ(unsplit_plan_find(nullptr), nullptr);
+	EXPECT_EQ(errno, EINVAL);
+}
+
+/* In a process of its own: the table is for good. */
+TEST_F(UnsplitManyPlans, AreRefusedAtTheEnd)
+{
+	Plan plan = plan_for(UNSPLIT_PAGES_BASE);
+	int made = 0;
+
+	while (made < 1000 && unsplit_plan_create(std::to_string(made).c_str(), &plan))
+		made++;
+	EXPECT_EQ(made, 128);
+	EXPECT_EQ(errno, ENOMEM);
+	EXPECT_NE(unsplit_plan_create("5", &plan), nullptr);
+	errno = 0;
+	EXPECT_EQ(unsplit_malloc(100, &plan), nullptr) << "an unnamed one needs a place, too";
+	EXPECT_EQ(errno, ENOMEM);
+	void *p = unsplit_malloc(100, unsplit_plan_find("7"));
+	EXPECT_NE(p, nullptr);
+	free(p);
+}
+
+/* In a process of its own: zones are for good. */
+TEST_F(UnsplitManyPlans, BeyondSixteenKindsAreServedAndCounted)
+{
+	uint64_t unmet = statistic("plans_unmet");
+	std::vector<void *> blocks;
+
+	testing::internal::CaptureStderr();
+	for (uint32_t pages : {0, 1, 2})
+		for (uint32_t release : {0, 1, 2, 3})
+			for (uint32_t heal : {1, 2}) {
+				Plan plan = plan_for(pages);
+
+				plan.release = release;
+				plan.heal = heal;
+				blocks.push_back(unsplit_malloc(100 * KiB, &plan));
+				ASSERT_NE(blocks.back(), nullptr);
+				memset(blocks.back(), 1, 100 * KiB);
+			}
+	std::string said = testing::internal::GetCapturedStderr();
+	EXPECT_EQ(statistic("plans_unmet") - unmet, 24u - 16u);
+	EXPECT_EQ(said.find("unsplit: rules and plans ask for more than 16 kinds of zones"), 0u)
+		<< said;
+	EXPECT_EQ(said.find('\n'), said.size() - 1) << "once: " << said;
+	for (void *p : blocks)
+		free(p);
+}
+
+TEST_F(UnsplitPlan, IsMadeByThreadsAtOnce)
+{
+	constexpr int threads = 8, names = 10;
+	std::array<std::array<const Plan *, names>, threads> made;
+	std::vector<std::thread> crew;
+
+	for (int t = 0; t < threads; t++)
+		crew.emplace_back([&made, t] {
+			Plan plan = plan_for(UNSPLIT_PAGES_BASE);
+
+			for (int i = 0; i < names; i++) {
+				std::string name = "at once " + std::to_string(i);
+
+				made[t][i] = unsplit_plan_create(name.c_str(), &plan);
+				free(unsplit_malloc(1000, made[t][i]));
+			}
+		});
+	for (std::thread &thread : crew)
+		thread.join();
+	for (int t = 0; t < threads; t++)
+		for (int i = 0; i < names; i++) {
+			ASSERT_NE(made[t][i], nullptr);
+			EXPECT_EQ(made[t][i], made[0][i]);
+		}
+}
+
+/* ---- rules ---- */
+
+class UnsplitLoadRules : public Trimmed
+{
+      protected:
+	void TearDown() override
+	{
+		EXPECT_EQ(unsplit_load_rules(nullptr, nullptr, 0), 0);
+		unlink(path.c_str());
+	}
+	int load(const std::string &text)
+	{
+		std::ofstream(path) << text;
+		return unsplit_load_rules(path.c_str(), mistake, sizeof mistake);
+	}
+
+	std::string path = scratch("rules");
+	char mistake[256] = "";
+};
+
+__attribute__((noinline)) void *planned_site(size_t bytes)
+{
+	void *p = malloc(bytes);
+
+	asm volatile("" ::: "memory"); /* a frame of its own */
+	return p;
+}
+
+/* Bytes on huge pages that the site's blocks come to. */
+size_t huge_of_site()
+{
+	size_t before = memory().huge;
+	void *p = planned_site(8 * MiB);
+
+	memset(p, 1, 8 * MiB);
+	size_t after = memory().huge;
+	free(p);
+	unsplit_trim();
+	return after - before;
+}
+
+TEST_F(UnsplitLoadRules, TakeEffectAlsoForSitesSeenBefore)
+{
+	EXPECT_GE(huge_of_site(), 6 * MiB);
+	ASSERT_EQ(load("[site cold]\nfunction = *planned_site*\npages = base\n"), 0) << mistake;
+	EXPECT_LE(huge_of_site(), unit);
+	ASSERT_EQ(load("[site other]\nfunction = other_site\npages = base\n"), 0) << mistake;
+	EXPECT_GE(huge_of_site(), 6 * MiB);
+	ASSERT_EQ(load("[site all]\nsize = >=1M\npages = base\n"), 0) << mistake;
+	EXPECT_LE(huge_of_site(), unit);
+	EXPECT_EQ(unsplit_load_rules(nullptr, nullptr, 0), 0);
+	EXPECT_GE(huge_of_site(), 6 * MiB);
+}
+
+TEST_F(UnsplitLoadRules, HaveASayInSmallRequests)
+{
+	auto page = [](void *p) { return reinterpret_cast<uintptr_t>(p) / (64 * KiB); };
+	auto separate = [&page] {
+		std::set<uintptr_t> pages;
+		std::vector<void *> blocks;
+		bool apart = true;
+
+		for (int i = 0; i < 2000; i++) {
+			blocks.push_back(planned_site(200));
+			pages.insert(page(blocks.back()));
+			blocks.push_back(malloc(200));
+			apart = apart && !pages.count(page(blocks.back()));
+		}
+		for (void *p : blocks)
+			free(p);
+		return apart;
+	};
+
+	EXPECT_FALSE(separate());
+	ASSERT_EQ(load("[site cold]\nfunction = *planned_site*\npages = base\n"), 0) << mistake;
+	EXPECT_TRUE(separate());
+	ASSERT_EQ(load("[site other]\nfunction = other_site\npages = base\n"), 0) << mistake;
+	EXPECT_FALSE(separate());
+	ASSERT_EQ(load("[site cold]\nfunction = *planned_site*\npages = base\n"), 0) << mistake;
+	EXPECT_TRUE(separate());
+}
+
+TEST_F(UnsplitLoadRules, TellsTheFirstMistakeWithItsPlace)
+{
+	ASSERT_EQ(load("[site all]\nsize = >=1M\npages = base\n"), 0);
+	EXPECT_EQ(load("[site all]\npages = hug\nsize = big\n"), EINVAL);
+	EXPECT_EQ(std::string(mistake),
+	          path + ":2:9: wrong value of pages (\"hug\"); accepted: huge, "
+	                 "base or default; did you mean \"huge\"?");
+	EXPECT_LE(huge_of_site(), unit) << "nothing has changed";
+	EXPECT_EQ(unsplit_load_rules("/none/such", mistake, sizeof mistake), EINVAL);
+	EXPECT_EQ(std::string(mistake), "/none/such: cannot be read: No such file or directory");
+	EXPECT_EQ(unsplit_load_rules("/none/such", mistake, 5), EINVAL);
+	EXPECT_STREQ(mistake, "/non");
+	testing::internal::CaptureStderr();
+	EXPECT_EQ(unsplit_load_rules("/none/such", nullptr, 0), EINVAL);
+	EXPECT_EQ(testing::internal::GetCapturedStderr(),
+	          "unsplit: /none/such: cannot be read: No such file or directory\n");
+	EXPECT_EQ(load("[site all]\nsize = >=1M\npages = huge\n"), 0);
+	EXPECT_STREQ(mistake, "");
+}
+
+TEST_F(UnsplitLoadRules, NamePlans)
+{
+	Plan huge = plan_for(UNSPLIT_PAGES_HUGE);
+
+	ASSERT_EQ(load("[plan rows]\npages = base\nrelease = tight\nheal = off\npopulate = on\n"),
+	          0)
+		<< mistake;
+	const Plan *rows = unsplit_plan_find("rows");
+	ASSERT_NE(rows, nullptr);
+	EXPECT_EQ(rows->pages, unsigned{UNSPLIT_PAGES_BASE});
+	EXPECT_EQ(rows->release, unsigned{UNSPLIT_RELEASE_TIGHT});
+	EXPECT_EQ(rows->heal, unsigned{UNSPLIT_HEAL_OFF});
+	EXPECT_EQ(rows->populate, 1u);
+	EXPECT_EQ(unsplit_plan_create("rows", &huge), rows) << "who runs the program knows better";
+	EXPECT_GE(huge_of_site(), 6 * MiB) << "a plan is nobody's rule";
+	ASSERT_EQ(unsplit_load_rules(nullptr, nullptr, 0), 0);
+	EXPECT_EQ(unsplit_plan_find("rows"), nullptr);
+	const Plan *own = unsplit_plan_create("rows", &huge);
+	ASSERT_NE(own, nullptr);
+	EXPECT_EQ(own->pages, unsigned{UNSPLIT_PAGES_HUGE});
+	EXPECT_EQ(rows->pages, unsigned{UNSPLIT_PAGES_BASE}) << "what was returned stays";
+}
+
+TEST_F(UnsplitLoadRules, WhileThreadsAskAndAChildIsForked)
+{
+	std::atomic<bool> over{false};
+	std::vector<std::thread> crew;
+	uint64_t unmet = statistic("plans_unmet");
+
+	for (int t = 0; t < 3; t++)
+		crew.emplace_back([&over] {
+			while (!over)
+				for (size_t bytes : {100, 20000, 200000}) {
+					void *p = planned_site(bytes);
+
+					memset(p, 1, bytes);
+					free(p);
+				}
+		});
+	for (int i = 0; i < 30; i++) {
+		/* In a zone of its own, which the child breaks and nobody mends. */
+		std::string pages = i % 2 ? "base" : "huge\nheal = off";
+
+		EXPECT_EQ(load("[site a]\nfunction = *planned_site*\npages = " + pages + "\n"), 0);
+		pid_t child = fork();
+		if (!child)
+			_exit(load("[site a]\nsize = >100\npages = base\n") || !planned_site(5000));
+		int status = 1;
+		EXPECT_EQ(waitpid(child, &status, 0), child);
+		EXPECT_EQ(status, 0);
+	}
+	over = true;
+	for (std::thread &thread : crew)
+		thread.join();
+	EXPECT_EQ(statistic("plans_unmet"), unmet) << "the same plans come and go";
 }
 
 /* ---- regions ---- */
@@ -533,6 +992,19 @@ TEST_F(UnsplitRegion, LiesOnWholeHugeUnits)
 	EXPECT_EQ(stats().large_used, used);
 	unsplit_trim();
 	EXPECT_LE(memory().resident, before.resident + unit) << "all of it goes";
+}
+
+TEST_F(UnsplitRegion, FollowsAPlan)
+{
+	Plan plan = plan_for(UNSPLIT_PAGES_BASE);
+	auto before = memory();
+	Region *r = unsplit_region_create_planned(&plan);
+
+	for (int i = 0; i < 8; i++)
+		memset(unsplit_region_alloc(r, MiB, 0), 1, MiB);
+	EXPECT_GE(memory().resident, before.resident + 8 * MiB);
+	EXPECT_EQ(memory().huge, before.huge);
+	unsplit_region_destroy(r);
 }
 
 TEST_F(UnsplitRegion, KeepsContents)

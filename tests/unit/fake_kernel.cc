@@ -55,7 +55,9 @@ struct kernel make_hooks()
 	k.name = [](void *addr, size_t bytes, const char *name) {
 		installed->give_name(addr, bytes, name);
 	};
-	k.populate = [](void *addr, size_t bytes) { return installed->populate(addr, bytes); };
+	k.populate = [](void *addr, size_t bytes, bool) {
+		return installed->populate(addr, bytes);
+	};
 	k.node = []() { return installed->node.load(); };
 	k.nodes = []() { return installed->nodes.load(); };
 	k.locate = [](void *const *pages, size_t count, int *at) {

@@ -10,6 +10,7 @@
 extern "C" {
 #include "options.h"
 #include "pmd/filler.h"
+#include "release/bound.h"
 #include "release/release.h"
 #include "report/stats.h"
 }
@@ -119,6 +120,23 @@ TEST_F(Fillers, HugeZonesDoNotWaitForTheProof)
 	EXPECT_TRUE(fake.huge(take(huge, UNIT_PAGES, UNIT_PAGES)));
 }
 
+TEST_F(Fillers, HugeZonesAreHealedBeforeTheProofAndNoOthers)
+{
+	struct filler *usual = open(fake::ANY_FILLER);
+	struct filler *huge = open(with(zone_policy::ZONE_HUGE, RELEASE_DEFAULT, true));
+	char *whole = take(huge, UNIT_PAGES, UNIT_PAGES);
+	char *base = take(usual, 40 * UNIT_PAGES, UNIT_PAGES); // or a fork is not worth the trouble
+
+	kernel->advise_base(whole, machine.unit);
+	kernel->split(whole);
+	kernel->advise_huge(whole, machine.unit);
+	ASSERT_FALSE(fake.huge(whole));
+	release_note_fork();
+	run(20 * SECOND);
+	EXPECT_TRUE(fake.huge(whole));
+	EXPECT_FALSE(fake.huge(base));
+}
+
 TEST_F(Fillers, BaseZonesStayOnBasePages)
 {
 	struct filler *base = open(with(zone_policy::ZONE_BASE, RELEASE_DEFAULT, true));
@@ -175,6 +193,46 @@ TEST_F(Fillers, WhatARuleWantsTightGoesAtOnce)
 	EXPECT_EQ(backed(usual), 10u * UNIT_PAGES);
 	EXPECT_EQ(backed(tight), 10u * 100);
 	EXPECT_EQ(fake.deferred_splits(), 0u);
+}
+
+TEST_F(Fillers, WhatARuleWantsBalancedIsBoundedThoughTheOptionsKeep)
+{
+	options.release = RELEASE_KEEP;
+	zones_prove();
+	struct filler *usual = open(fake::ANY_FILLER);
+	EXPECT_EQ(bound_pages(false), SIZE_MAX);
+	struct filler *balanced =
+		open(with(zone_policy::ZONE_WHEN_PROVEN, RELEASE_AS_BALANCED, true));
+	leave_slack(usual, 60);
+	leave_slack(balanced, 60);
+
+	EXPECT_EQ(bound_pages(false), 32u << 20 >> machine.grain_shift);
+	EXPECT_EQ(bound_slack(), 60u * 412 / 8 * 8);
+	run(20 * SECOND);
+	EXPECT_EQ(backed(usual), 60u * UNIT_PAGES);
+	EXPECT_LT(backed(balanced), 60u * 100 + (32u << 20 >> machine.grain_shift));
+	release_everything();
+	EXPECT_EQ(backed(usual), 60u * UNIT_PAGES);
+	EXPECT_EQ(backed(balanced), 60u * 100);
+	release_demote(SIZE_MAX);
+	EXPECT_EQ(backed(usual), 60u * 100) << "asked for, whatever the options say";
+	EXPECT_EQ(fake.deferred_splits(), 0u);
+}
+
+// Under `keep` the slack that is kept does not count against what a rule wants bounded.
+TEST_F(Fillers, WhatTheOptionsKeepDoesNotCountAgainstTheBound)
+{
+	options.release = RELEASE_KEEP;
+	zones_prove();
+	struct filler *usual = open(fake::ANY_FILLER);
+	struct filler *balanced =
+		open(with(zone_policy::ZONE_WHEN_PROVEN, RELEASE_AS_BALANCED, true));
+	leave_slack(usual, 100);
+	leave_slack(balanced, 4);
+
+	run(20 * SECOND);
+	EXPECT_EQ(backed(balanced), 4u * UNIT_PAGES);
+	EXPECT_EQ(release_slack_pages(), 104u * 412);
 }
 
 TEST_F(Fillers, WhatIsNotToBeHealedStaysBroken)

@@ -3,6 +3,7 @@ extern "C" {
 #include "kernel/sysfs.h"
 #include "report/emitter.h"
 #include "report/report.h"
+#include "report/whole_file.h"
 #include "report/stats.h"
 #include "site/rules.h"
 }

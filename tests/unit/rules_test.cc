@@ -279,24 +279,42 @@ TEST(RulesParse, TheOrderOfTheFileIsKept)
 
 TEST(RulesMistakes, Sections)
 {
-	EXPECT_EQ(mistake("[site s"), "f:1:8: \"]\" is missing; accepted: [site NAME]");
-	EXPECT_EQ(mistake("[site s # ]\n"), "f:1:8: \"]\" is missing; accepted: [site NAME]");
-	EXPECT_EQ(mistake("\n[site]\n"), "f:2:6: the site has no name; accepted: [site NAME]");
-	EXPECT_EQ(mistake("[site  ]"), "f:1:8: the site has no name; accepted: [site NAME]");
-	EXPECT_EQ(mistake("[]"), "f:1:2: not a section (\"\"); accepted: [site NAME]");
-	EXPECT_EQ(mistake("[ sit s]"), "f:1:3: not a section (\"sit\"); accepted: [site NAME]; "
-	                               "did you mean \"site\"?");
+	EXPECT_EQ(mistake("[site s"),
+	          "f:1:8: \"]\" is missing; accepted: [site NAME] or [plan NAME]");
+	EXPECT_EQ(mistake("[site s # ]\n"),
+	          "f:1:8: \"]\" is missing; accepted: [site NAME] or [plan NAME]");
+	EXPECT_EQ(mistake("\n[site]\n"),
+	          "f:2:6: the section has no name; accepted: [site NAME] or [plan NAME]");
+	EXPECT_EQ(mistake("[site  ]"),
+	          "f:1:8: the section has no name; accepted: [site NAME] or [plan NAME]");
+	EXPECT_EQ(mistake("[]"),
+	          "f:1:2: not a section (\"\"); accepted: [site NAME] or [plan NAME]");
+	EXPECT_EQ(mistake("[ sit s]"),
+	          "f:1:3: not a section (\"sit\"); accepted: [site NAME] or [plan NAME]; "
+	          "did you mean \"site\"?");
 	EXPECT_EQ(mistake("[sites]"),
-	          "f:1:2: not a section (\"sites\"); accepted: [site NAME]; did "
+	          "f:1:2: not a section (\"sites\"); accepted: [site NAME] or [plan NAME]; did "
 	          "you mean \"site\"?");
 	EXPECT_EQ(mistake("[process]"), "f:1:2: not a section (\"process\"); accepted: [site "
-	                                "NAME]");
+	                                "NAME] or [plan NAME]");
 	EXPECT_EQ(mistake("[site s] x = 1"), "f:1:10: text behind \"]\" (\"x = 1\"); accepted: a "
 	                                     "comment, which starts with #");
 	EXPECT_EQ(
 		mistake("[site s]\n[site t]\n [site s]\n"),
 		"f:3:8: the name stands in line 1 already (\"s\"); accepted: a name that no other "
 		"rule has");
+}
+
+TEST(RulesMistakes, MatchesOfAPlan)
+{
+	EXPECT_EQ(mistake("[plan p]\npages = base\nsize = 1M\n"),
+	          "f:3:1: a plan has no matches (\"size\"); accepted: settings only; [site NAME] "
+	          "has matches");
+	EXPECT_EQ(mistake("[site s]\n[plan s]\n"),
+	          "f:2:7: the name stands in line 1 already (\"s\"); "
+	          "accepted: a name that no other rule has");
+	EXPECT_EQ(mistake("[plan]"),
+	          "f:1:6: the section has no name; accepted: [site NAME] or [plan NAME]");
 }
 
 TEST(RulesMistakes, NamesThatAreTooLong)
@@ -314,7 +332,8 @@ TEST(RulesMistakes, NamesThatAreTooLong)
 TEST(RulesMistakes, Keys)
 {
 	EXPECT_EQ(mistake("pages = huge\nheal = on\n[site s]\n"),
-	          "f:1:1: a key before the first section; accepted: [site NAME] first");
+	          "f:1:1: a key before the first section; accepted: [site NAME] or [plan NAME] "
+	          "first");
 	EXPECT_EQ(key_mistake("  pagse = huge"),
 	          "f:2:3: unknown key (\"pagse\"); accepted: function, module, caller, size, kind, "
 	          "thread, site, pages, populate, release, heal, node, name or thp; did you mean "
@@ -571,6 +590,16 @@ TEST_F(RulesMatch, SizesHoldTheirBounds)
 		EXPECT_EQ(holds("size = >2K"), bytes > 2048) << bytes;
 		EXPECT_EQ(holds("size = >=2K"), bytes >= 2048) << bytes;
 	}
+}
+
+TEST_F(RulesMatch, APlanHoldsForNothing)
+{
+	EXPECT_EQ(chosen("[plan p]\npages = base\n"), "");
+	EXPECT_EQ(bits[0] | bits[1], 0u);
+	EXPECT_EQ(chosen("[plan p]\npages = base\n[site s]\n"), "s");
+	Parsed plan("[plan p]\npages = base\n");
+	EXPECT_TRUE(rule_is_plan(plan.operator->()));
+	EXPECT_EQ(rules_least(&plan.rules), UINT64_MAX);
 }
 
 TEST_F(RulesMatch, Kinds)

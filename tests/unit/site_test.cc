@@ -130,7 +130,7 @@ class Site : public testing::Test
 	void SetUp() override
 	{
 		machine_init();
-		modules_init();
+		modules_init(true);
 		ASSERT_EQ(symbols_init(), 0);
 		options_default(&options);
 	}
