@@ -323,12 +323,13 @@ static uint64_t middle(size_t from, size_t to)
 static bool grew(void)
 {
 	size_t fifth = sample_count / 5;
-	uint64_t before = middle(fifth, 2 * fifth),
-		 after = middle(sample_count - fifth, sample_count);
+	uint64_t before = middle(fifth, 3 * fifth),
+		 after = middle(sample_count - 2 * fifth, sample_count);
 	bool more = after > before + before / 10 + (conf.mib << 20) / 16;
 
-	printf("held in the second fifth of the time %.1f MiB, in the last %.1f: %s\n", mib(before),
-	       mib(after), more ? "memory grew" : "no growth");
+	printf("held in the second and third fifth of the time %.1f MiB, in the last two %.1f: "
+	       "%s\n",
+	       mib(before), mib(after), more ? "memory grew" : "no growth");
 	return more;
 }
 

@@ -89,8 +89,7 @@ static struct filler *stand_in(void)
 	if (!at_swap(&said, true))
 		say("rules and plans ask for more than %d kinds of zones, or there is no address "
 		    "space for one more (each combination of pages, release, heal, node and name "
-		    "is "
-		    "a kind); the usual zone serves the others",
+		    "is a kind); the usual zone serves the others",
 		    LARGE_FILLERS);
 	return &large_fillers[0];
 }
@@ -297,6 +296,18 @@ static void *alloc_extent(struct filler *f, const struct filler_request *r, bool
 	return p;
 }
 
+/* Before there is nothing, memory of another kind will do, or of another node. */
+static void *alloc_anywhere(struct filler **f, const struct filler_request *r, bool *zero)
+{
+	void *p = alloc_extent(*f, r, zero);
+
+	for (size_t i = 0; !p && i < at_acquire(&large_filler_count); i++) {
+		*f = &large_fillers[i];
+		p = filler_alloc(*f, r, zero);
+	}
+	return p;
+}
+
 static void *alloc_cached(struct filler *f, size_t pages)
 {
 	struct extent_cache *c = self.cache;
@@ -340,7 +351,7 @@ void *large_alloc(size_t n, size_t align, const struct plan *plan, bool *zero)
 	}
 	release_tick();
 	zero = zero ? zero : &is_zero;
-	void *p = alloc_extent(f, &r, zero);
+	void *p = alloc_anywhere(&f, &r, zero);
 	if (p)
 		release_filling(f, p);
 	if (p && __builtin_expect(learn_active, 0))

@@ -286,10 +286,25 @@ static size_t at_least_16(size_t n)
 		p_;                                                                                \
 	})
 
-/* One of mimalloc's calls, from the thread's heap or from that of a plan. */
+/* mimalloc's own heap of this thread, which is tied to no zone; for all that follows, too. */
+static mi_heap_t *untied_heap(void)
+{
+	mi_heap_t *heap = mi_heap_get_backing();
+
+	mi_heap_set_default(heap);
+	return heap;
+}
+
+/* One of mimalloc's calls, from the thread's heap or from that of a plan.  Before there is nothing,
+ * memory of another node will do. */
 #define FROM_HEAP(plan, call, ...)                                                                 \
-	((plan) ? RETRY(mi_heap_##call(heap_for(plan), __VA_ARGS__))                               \
-	        : RETRY(mi_##call(__VA_ARGS__)))
+	({                                                                                         \
+		void *q_ = (plan) ? RETRY(mi_heap_##call(heap_for(plan), __VA_ARGS__))             \
+		                  : RETRY(mi_##call(__VA_ARGS__));                                 \
+		if (__builtin_expect(!q_, 0) && several_nodes())                                   \
+			q_ = mi_heap_##call(untied_heap(), __VA_ARGS__);                           \
+		q_;                                                                                \
+	})
 
 void *small_malloc(size_t n, const struct plan *plan)
 {
@@ -309,7 +324,9 @@ void *small_aligned(size_t align, size_t n, const struct plan *plan)
 
 void *small_realloc(void *p, size_t n)
 {
-	return RETRY(mi_realloc(p, at_least_16(n)));
+	const struct plan *usual = NULL;
+
+	return FROM_HEAP(usual, realloc, p, at_least_16(n));
 }
 
 void small_free(void *p)

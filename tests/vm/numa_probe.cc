@@ -176,6 +176,7 @@ class TwoNodes : public testing::Test
 	{
 		for (int node = 0; node < nodes; node++)
 			ASSERT_GE(processor_of(node), 0) << "no processor on node " << node;
+		move_to(0); // what it allocates itself does not wander either
 	}
 
 	void TearDown() override
