@@ -168,7 +168,8 @@ static mi_heap_t *stand_in(const struct plan *plan)
 	if (plan)
 		stat_add(plans_unmet, 1);
 	if (plan && !at_swap(&said, true))
-		say("a thread has small objects under more than %d plans, or there is no memory for "
+		say("a thread has small objects under more than %d plans, or there is no memory "
+		    "for "
 		    "one more heap; its usual heap serves the others",
 		    THREAD_HEAPS);
 	return mi_heap_get_default();
