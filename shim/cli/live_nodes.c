@@ -24,6 +24,7 @@ static int add_zone(int kind, uint64_t start, uint64_t end, bool huge, void *arg
 	l->zones = realloc(l->zones, (l->count + 1) * sizeof(*l->zones));
 	if (!l->zones)
 		die("out of memory");
+	kind = kind > VIEW_LARGE ? VIEW_LARGE : kind;
 	l->zones[l->count++] = (struct zone_range){start, end, kind};
 	return 0;
 }

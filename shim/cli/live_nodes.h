@@ -13,7 +13,7 @@
 
 /* Bytes on one node: of the heap's zones, and of all that is mapped, files included. */
 struct live_node {
-	uint64_t zones[VIEW_ZONES];
+	uint64_t zones[VIEW_LARGE + 1];
 	uint64_t resident;
 };
 

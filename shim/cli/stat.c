@@ -53,7 +53,7 @@ static void emit_broken(struct emitter *e, const struct view *v, uint64_t broken
 static void emit_zones(struct emitter *e, const struct view *v)
 {
 	emitter_open_table(e, "zones", "Zones of the heap");
-	for (int i = 0; i < VIEW_ZONES; i++) {
+	for (size_t i = 0; i < v->zone_count; i++) {
 		const struct view_zone *z = &v->zones[i];
 
 		emitter_open_row(e);

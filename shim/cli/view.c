@@ -183,11 +183,13 @@ static int visit_zone(struct process *p, const struct live_zone *offset, uint64_
 	return visit->call(kind, base, base + ready, advised, visit->arg);
 }
 
+/* Each group of zones is a kind, from `kind` on. */
 static int visit_zones(struct process *p, const struct live_zone *offset,
                        const struct live_array *zones, int kind, const struct visit *visit)
 {
 	for (uint64_t i = 0; i < elements(zones); i++) {
-		int error = visit_zone(p, offset, element(zones, i), kind, visit);
+		int error = visit_zone(p, offset, element(zones, i), kind + (int)(i / zones->count),
+		                       visit);
 
 		if (error)
 			return error;
@@ -219,14 +221,77 @@ static int scan_zone(int kind, uint64_t start, uint64_t end, bool huge, void *ar
 	return ask_kernel(w->view, w->process, &(struct range){start, end, &w->view->zones[kind]});
 }
 
-static void sum_zones(struct view *v)
+static void add_zone(struct view_zone *sum, const struct view_zone *z)
 {
-	for (int i = 0; i < VIEW_ZONES; i++) {
-		v->all.used += v->zones[i].used;
-		v->all.resident += v->zones[i].resident;
-		v->all.huge += v->zones[i].huge;
-		v->all.broken += v->zones[i].broken;
+	sum->used += z->used;
+	sum->resident += z->resident;
+	sum->huge += z->huge;
+	sum->broken += z->broken;
+}
+
+/* A string, which may end at the end of what is mapped. */
+static int read_name(const struct process *p, uint64_t from, char name[VIEW_NAME])
+{
+	size_t in_page = machine.page - from % machine.page;
+	size_t bytes = in_page < VIEW_NAME - 1 ? in_page : VIEW_NAME - 1;
+
+	name[bytes] = '\0';
+	return process_read(p, from, name, bytes);
+}
+
+/* What a filler's zones are called, and what they hold by its own account.  A filler without a name
+ * is not in use. */
+static int read_filler(const struct process *p, const struct unsplit_stats_header *h, int i,
+                       struct view_zone *z)
+{
+	uint64_t name, pages, units;
+	int error = process_read(p, element(&h->large_names, (uint64_t)i), &name, sizeof(name));
+
+	if (error || !name)
+		return error;
+	error = read_name(p, name, z->name);
+	if (!error)
+		error = process_read(p, element(&h->large_pages, (uint64_t)i), &pages,
+		                     sizeof(pages));
+	if (!error)
+		error = process_read(p, element(&h->large_units, (uint64_t)i), &units,
+		                     sizeof(units));
+	if (!error)
+		z->used = (pages << machine.grain_shift) + (units << machine.unit_shift);
+	return error;
+}
+
+static int read_fillers(struct view *v, const struct process *p)
+{
+	int error = 0;
+
+	strcpy(v->zones[VIEW_SMALL].name, "small");
+	v->zones[VIEW_SMALL].used = v->stats.small_used;
+	for (int i = 0; !error && i < VIEW_ZONES - VIEW_LARGE; i++)
+		error = read_filler(p, &v->header, i, &v->zones[VIEW_LARGE + i]);
+	return error;
+}
+
+/* Those that have the same name, on several NUMA nodes say, are one to who looks; and all of them
+ * have a sum. */
+static void gather_zones(struct view *v)
+{
+	size_t n = 0, k;
+
+	for (size_t i = 0; i < VIEW_ZONES; i++) {
+		const struct view_zone z = v->zones[i];
+
+		if (!*z.name)
+			continue;
+		add_zone(&v->all, &z);
+		for (k = 0; k < n && strcmp(v->zones[k].name, z.name) != 0;)
+			k++;
+		if (k < n)
+			add_zone(&v->zones[k], &z);
+		else
+			v->zones[n++] = z;
 	}
+	v->zone_count = n;
 }
 
 static int read_shim(struct view *v, struct process *p)
@@ -235,13 +300,13 @@ static int read_shim(struct view *v, struct process *p)
 	struct walk walk = {v, p, false};
 	int error = process_read(p, (uint64_t)(uintptr_t)h->stats, &v->stats, sizeof(v->stats));
 
-	v->zones[VIEW_SMALL] = (struct view_zone){.name = "small", .used = v->stats.small_used};
-	v->zones[VIEW_LARGE] = (struct view_zone){.name = "large", .used = v->stats.large_used};
+	if (!error)
+		error = read_fillers(v, p);
 	if (!error)
 		error = view_each_zone(v, p, scan_zone, &walk);
 	if (!error)
 		error = derive(p, h, walk.huge, &v->stats);
-	sum_zones(v);
+	gather_zones(v);
 	return error;
 }
 

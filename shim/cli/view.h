@@ -14,11 +14,15 @@
 #include "report/live.h"
 #include "report/stats.h"
 
-enum { VIEW_SMALL, VIEW_LARGE, VIEW_ZONES };
+/* The zones of small objects, and those of larger requests: the usual ones, and one more kind for
+ * each way that rules and plans want memory. */
+enum { VIEW_SMALL, VIEW_LARGE, VIEW_ZONES = VIEW_LARGE + 16 };
+
+enum { VIEW_NAME = 48 };
 
 /* All zones of one kind together, in bytes. */
 struct view_zone {
-	const char *name;
+	char name[VIEW_NAME];
 	uint64_t used;
 	uint64_t resident, huge;
 	uint64_t broken; /* units that are backed, but not by one huge page */
@@ -30,6 +34,7 @@ struct view {
 	struct unsplit_stats_header header; /* of the library: where the rest lies */
 	struct stats stats;
 	struct view_zone zones[VIEW_ZONES];
+	size_t zone_count;
 	struct view_zone all; /* of them together */
 	bool broken_known;    /* the kernel has PAGEMAP_SCAN (>= 6.7) */
 
@@ -38,8 +43,9 @@ struct view {
 	bool charged_known;
 };
 
-/* Called with each zone: VIEW_SMALL or VIEW_LARGE, where the part of it lies that was ever used,
- * and whether it is advised to be huge.  Returns 0 or an errno value, which ends the visit. */
+/* Called with each zone: of which kind it is (in the order of the fillers), where the part of it
+ * lies that was ever used, and whether it is advised to be huge.  Returns 0 or an errno value,
+ * which ends the visit. */
 typedef int (*zone_visitor)(int kind, uint64_t start, uint64_t end, bool huge, void *arg);
 int view_each_zone(const struct view *v, struct process *p, zone_visitor visit, void *arg);
 

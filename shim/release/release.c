@@ -188,13 +188,16 @@ static bool demoted_filled(void)
 }
 
 /* While a child shares units, writing to them breaks them, and nobody says when that ends: look
- * again and again, at first soon and then less often. */
+ * again and again, and less often the longer it lasts.  Not at once: a program that forks to save
+ * its data is busy enough then, and one that forks again soon would be healed for nothing. */
 static bool fork_breaks(uint64_t now)
 {
-	const uint64_t soonest = 500 * MS, latest = 5000 * MS, last = 600 * 1000 * MS;
+	const uint64_t soonest = 2000 * MS, latest = 5000 * MS, last = 600 * 1000 * MS;
 
-	if (at_swap(&fork_happened, false))
-		forked_at = look_at = now;
+	if (at_swap(&fork_happened, false)) {
+		forked_at = now;
+		look_at = now + soonest;
+	}
 	if (!forked_at || now < look_at)
 		return false;
 	uint64_t pause = (now - forked_at) / 4;

@@ -19,7 +19,7 @@
 #define LIVE_SYMBOL "unsplit_stats_header"
 #define LIVE_MAGIC  "UNSPLIT"
 
-enum { LIVE_VERSION = 2 };
+enum { LIVE_VERSION = 3 };
 
 struct live_head {
 	char magic[8];    /* LIVE_MAGIC */
@@ -51,8 +51,8 @@ struct live_zone {
 /* Call sites: structs of site/sites.h, site/modules.h and site/rules.h, as this version has them.
  * Their sizes are there for who compiled them otherwise. */
 struct live_sites {
-	const void *table;   /* void *: the first struct site; NULL while sites are not told apart */
-	const void *count;   /* size_t: how many there are; may be more than SITES_MOST */
+	const void *table; /* void *: the first struct site; NULL while sites are not told apart */
+	const void *count; /* size_t: how many there are; may be more than SITES_MOST */
 	const void *modules; /* struct module[MODULES_MOST] */
 	const void *rules;   /* struct rules */
 	uint32_t site_bytes, module_bytes, rule_bytes;
@@ -65,7 +65,9 @@ struct unsplit_stats_header {
 	const void *stats;                          /* struct stats */
 	struct live_array small_zones, large_zones; /* unused ones have ready == 0 */
 	struct live_array small_kept, large_kept;   /* size_t: free units that are still backed */
-	const void *units_used;                     /* uint64_t: units that hold something */
+	/* Of each filler: const char *; size_t: pages used in part of units, and units wholly */
+	struct live_array large_names, large_pages, large_units;
+	const void *units_used; /* uint64_t: units that hold something */
 	struct live_sites sites;
 	char names[sizeof(live_names)];
 };

@@ -57,7 +57,12 @@ class Stat(Case):
     def test_what_a_rule_names_is_a_zone_of_its_own(self):
         rules = self.write("rules.ini", "[site blocks]\nsize = 1M..2M\nname = the blocks\n")
         path = self.path("report.json")
-        self.hold_preloaded(work=REPORT.format(path=path), conf=f"rules:{rules}")
+        pid = self.hold_preloaded(work=REPORT.format(path=path), conf=f"rules:{rules}").pid
+        zones = {zone["name"]: zone for zone in self.stat(pid)["zones"]}
+        self.assertEqual(list(zones), ["small", "large", "the blocks"])
+        self.assertGreaterEqual(zones["the blocks"]["used"], 64 * MIB)
+        self.assertGreaterEqual(zones["the blocks"]["backed"], 64 * MIB)
+        self.assertLess(zones["large"]["used"], 16 * MIB)
         resident = {range["name"]: range["resident"]
                     for range in loads(self.read("report.json"))["ranges"]}
         self.assertEqual(sorted(resident), ["large", "small", "the blocks"])

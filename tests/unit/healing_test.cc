@@ -460,7 +460,7 @@ TEST_F(Healing, APortionThenAPause)
 	healing_ask();
 	uint64_t wait = heal();
 	EXPECT_EQ(stats.healed_units, 10u);
-	EXPECT_EQ(wait, 10 * MS) << "no more than half a core";
+	EXPECT_EQ(wait, 30 * MS) << "no more than a quarter of a core";
 	heal(wait);
 	EXPECT_EQ(stats.healed_units, 20u);
 	heal(wait, SIZE_MAX, 1);
@@ -528,8 +528,8 @@ TEST_F(Healing, NotMoreThanSoMuchIsSavedUp)
 	heal();
 	fake.advance(3600 * SECOND);
 	healing_ask();
-	heal_for(SECOND);
-	EXPECT_NEAR(double(stats.healed_units), (300 + 10) / 14.0, 2.0) << "that of 30 s";
+	heal_for(2 * SECOND);
+	EXPECT_NEAR(double(stats.healed_units), (300 + 20) / 14.0, 2.0) << "that of 30 s";
 }
 
 // ---- giving way ----
