@@ -64,7 +64,7 @@ class Quick(Case):
     """One small round of some workloads, for plain glibc and ours."""
 
     def test_round(self):
-        names = ["lifecycle", "server", "pipe", "blocks", "fragment", "fork", "true", "lua-small"]
+        names = ["lifecycle", "server", "pipe", "blocks", "fragment", "fork", "true", "gcc-small"]
         output, plots = self.directory / "all.json", self.directory / "plots"
         done = compare("--quick", "--only", "plain glibc,unsplit", "--workload", ",".join(names),
                        "--json", output, "--plots", plots)

@@ -114,7 +114,7 @@ static struct filler_policy usual_policy(void)
 		.heal = true,
 	};
 
-	if (kernel->nodes() > 1)
+	if (zones_per_node())
 		policy.zone.placement.node = kernel->node();
 	return policy;
 }
@@ -140,7 +140,7 @@ static struct filler_policy policy_of(const struct plan *plan)
 
 static struct filler *filler_for(const struct plan *plan)
 {
-	if (!plan && kernel->nodes() == 1)
+	if (!plan && !zones_per_node())
 		return &large_fillers[0];
 	struct filler_policy policy = plan ? policy_of(plan) : usual_policy();
 	return filler_with(&policy);

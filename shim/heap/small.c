@@ -44,11 +44,6 @@ static struct {
 	unsigned node; /* whose threads it serves */
 } arenas[SMALL_ZONES];
 
-static bool several_nodes(void)
-{
-	return kernel->nodes() > 1;
-}
-
 /* The newest zone of a node, else any. */
 static size_t zone_for(unsigned node)
 {
@@ -63,7 +58,7 @@ static size_t zone_for(unsigned node)
 /* Should this thread have its memory from another zone than it has? */
 static bool astray(void)
 {
-	return several_nodes() && zone_for(kernel->node()) != self.small_zone;
+	return zones_per_node() && zone_for(kernel->node()) != self.small_zone;
 }
 
 /* ---- what mimalloc calls instead of libc ---- */
@@ -158,7 +153,7 @@ static struct meta_pool thread_heaps_pool = META_POOL(sizeof(struct thread_heaps
  * cache nor one that an ended thread has left. */
 static mi_heap_t *new_heap(void)
 {
-	return several_nodes() ? mi_heap_new_in_arena(arenas[self.small_zone].id) : mi_heap_new();
+	return zones_per_node() ? mi_heap_new_in_arena(arenas[self.small_zone].id) : mi_heap_new();
 }
 
 static mi_heap_t *stand_in(const struct plan *plan)
@@ -205,14 +200,14 @@ static void take_zone(size_t zone)
 
 void small_settle(void)
 {
-	if (several_nodes() && (!self.heaps || astray()))
+	if (zones_per_node() && (!self.heaps || astray()))
 		take_zone(zone_for(kernel->node()));
 }
 
 /* All of the memory that this thread's heap may use is in use: is there address space for more? */
 static bool grow(void)
 {
-	unsigned node = several_nodes() ? kernel->node() : 0;
+	unsigned node = zones_per_node() ? kernel->node() : 0;
 	size_t before = at_acquire(&small_ledger_count);
 
 	pthread_mutex_lock(&grow_lock);
@@ -245,7 +240,8 @@ int small_init(void)
 	*(void **)&libc_mprotect = got_patch((void *)mi_malloc, "mprotect", (void *)on_mprotect);
 	set_mimalloc_options();
 	int error = add_zone(0);
-	for (unsigned node = 1; !error && node < kernel->nodes() && node < SMALL_ZONES / 2; node++)
+	for (unsigned node = 1;
+	     !error && zones_per_node() && node < kernel->nodes() && node < SMALL_ZONES / 2; node++)
 		error = add_zone(node);
 	return error;
 }
@@ -302,7 +298,7 @@ static mi_heap_t *untied_heap(void)
 	({                                                                                         \
 		void *q_ = (plan) ? RETRY(mi_heap_##call(heap_for(plan), __VA_ARGS__))             \
 		                  : RETRY(mi_##call(__VA_ARGS__));                                 \
-		if (__builtin_expect(!q_, 0) && several_nodes())                                   \
+		if (__builtin_expect(!q_, 0) && zones_per_node())                                  \
 			q_ = mi_heap_##call(untied_heap(), __VA_ARGS__);                           \
 		q_;                                                                                \
 	})

@@ -12,7 +12,8 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct zone *first;
 static bool proven;
-static bool some_huge; /* though nothing is proven */
+static int per_node = -1; /* not decided yet */
+static bool some_huge;    /* though nothing is proven */
 
 static size_t round_up(size_t n, size_t step)
 {
@@ -119,6 +120,17 @@ size_t zone_share(size_t bytes)
 	if (share < step)
 		share = step;
 	return share < bytes ? share : bytes;
+}
+
+bool zones_per_node(void)
+{
+	int known = at_get(&per_node);
+
+	if (known < 0) {
+		known = kernel->nodes() > 1 && kernel->address_limit() == SIZE_MAX;
+		at_set(&per_node, known);
+	}
+	return known;
 }
 
 int zone_open(struct zone *z, const struct zone_policy *policy, void *hint, size_t bytes,
@@ -231,5 +243,6 @@ void zones_reset(void)
 {
 	at_publish(&first, NULL);
 	at_publish(&proven, false);
+	at_set(&per_node, -1);
 	at_set(&some_huge, false);
 }

@@ -62,6 +62,10 @@ struct zone {
  * (RLIMIT_AS); then an eighth of the limit, in steps of 32 MiB, so that there is room beside it. */
 size_t zone_share(size_t bytes);
 
+/* Whether threads shall be served from zones of their own node: where there are several nodes,
+ * unless address space is limited, of which each zone takes a good part.  Decided once. */
+bool zones_per_node(void);
+
 /* Reserve a zone of as many of `bytes` as the address space limit allows, at least `least` (both
  * multiples of a unit), aligned to `align`.  Returns 0 or ENOMEM.  Nobody else knows the zone until
  * zone_join(): what belongs to it may still turn out not to be had, and prefix_release() undoes

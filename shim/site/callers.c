@@ -28,22 +28,21 @@ static void match(const struct rules *rules, const void *pc, uint64_t bits[2])
 }
 
 /* Of two threads, one of which loads other rules while the other is here, one sees what the other
- * did: so no caller stays plain by rules that are no longer in force. */
+ * did, as the store comes before the look in one order that all agree on: so no caller stays plain
+ * by rules that are no longer in force. */
 static void note_plain(const struct rules *rules, const void *pc)
 {
 	const void **slot = &callers_plain[caller_hash(pc)];
 
-	at_set(slot, pc);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	__atomic_store_n(slot, pc, __ATOMIC_SEQ_CST);
 	if (rules_now() != rules)
 		at_set(slot, NULL);
 }
 
 void callers_forget(void)
 {
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	for (size_t i = 0; i < 1 << CALLERS_BITS; i++)
-		at_set(&callers_plain[i], NULL);
+		__atomic_store_n(&callers_plain[i], NULL, __ATOMIC_SEQ_CST);
 }
 
 void caller_bits(const struct rules *rules, const void *pc, uint64_t bits[2])
