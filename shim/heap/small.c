@@ -55,10 +55,18 @@ static size_t zone_for(unsigned node)
 	return 0;
 }
 
-/* Should this thread have its memory from another zone than it has? */
-static bool astray(void)
+/* Whether there is a zone of the node that this thread is on, or a newer one, than it has. */
+static bool has_nearer_zone(void)
 {
 	return zones_per_node() && zone_for(kernel->node()) != self.small_zone;
+}
+
+/* Should this thread have its memory from another zone than it has?  Not for each move that the
+ * scheduler makes: what a thread that comes and goes has left in each of its heaps would be held
+ * twice.  But if it was bound to another node than where it chose its zone, it will not be back. */
+static bool astray(void)
+{
+	return has_nearer_zone() && kernel->kept_from(self.small_processor);
 }
 
 /* ---- what mimalloc calls instead of libc ---- */
@@ -195,6 +203,7 @@ static mi_heap_t *heap_for(const struct plan *plan)
 static void take_zone(size_t zone)
 {
 	self.small_zone = zone;
+	self.small_processor = kernel->processor();
 	mi_heap_set_default(heap_for(NULL));
 }
 
@@ -211,10 +220,10 @@ static bool grow(void)
 	size_t before = at_acquire(&small_ledger_count);
 
 	pthread_mutex_lock(&grow_lock);
-	bool grown = small_ledger_count != before || astray() || !add_zone(node);
+	bool grown = small_ledger_count != before || has_nearer_zone() || !add_zone(node);
 	pthread_mutex_unlock(&grow_lock);
-	if (grown)
-		small_settle();
+	if (grown && zones_per_node())
+		take_zone(zone_for(node));
 	return grown;
 }
 

@@ -49,6 +49,7 @@ struct thread {
 	struct extent_cache *cache; /* large.c */
 	struct thread_heaps *heaps; /* small.c */
 	size_t small_zone;          /* small.c: which its default heap takes from */
+	unsigned small_processor;   /* small.c: where it was when it chose that */
 	struct thread *prev, *next; /* registry lock */
 };
 

@@ -84,6 +84,10 @@ struct kernel {
 	 * most machines; asked once). */
 	unsigned (*node)(void);
 	unsigned (*nodes)(void);
+	/* The processor that the calling thread runs on now, and whether its affinity keeps it from
+	 * running on one. */
+	unsigned (*processor)(void);
+	bool (*kept_from)(unsigned processor);
 	/* Set nodes[i] to the node that the page at pages[i] lies on; below 0 if it is not in
 	 * memory, or is the zero page (move_pages). */
 	int (*locate)(void *const *pages, size_t count, int *nodes);

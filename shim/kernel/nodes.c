@@ -63,6 +63,27 @@ unsigned nodes_here(void)
 	return node;
 }
 
+unsigned nodes_processor(void)
+{
+	unsigned processor = 0;
+	int saved_errno = errno;
+
+	if (getcpu(&processor, NULL))
+		processor = 0;
+	errno = saved_errno;
+	return processor;
+}
+
+bool nodes_kept_from(unsigned processor)
+{
+	cpu_set_t set; /* of 1,024; with more of them the call fails */
+	int saved_errno = errno;
+	bool known = processor < CPU_SETSIZE && !sched_getaffinity(0, sizeof(set), &set);
+
+	errno = saved_errno;
+	return known && !CPU_ISSET(processor, &set);
+}
+
 static int mode_of(const struct placement *where)
 {
 	switch (where->mode) {

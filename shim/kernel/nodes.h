@@ -19,6 +19,8 @@ enum { NODES_MOST = 1024 }; /* the kernel has no more */
 
 int nodes_place(void *addr, size_t bytes, const struct placement *where);
 unsigned nodes_here(void);
+unsigned nodes_processor(void);
+bool nodes_kept_from(unsigned processor);
 /* One more than the highest node that has memory. */
 unsigned nodes_count(void);
 int nodes_locate(void *const *pages, size_t count, int *nodes);

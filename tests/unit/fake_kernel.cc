@@ -63,6 +63,8 @@ struct kernel make_hooks()
 	k.locate = [](void *const *pages, size_t count, int *at) {
 		return installed->locate(pages, count, at);
 	};
+	k.processor = []() { return 0u; };
+	k.kept_from = [](unsigned) { return false; };
 	k.address_limit = []() { return installed->address_limit; };
 	k.pressure = []() { return installed->short_of_memory.load(); };
 	k.near_limit = k.pressure;
