@@ -11,11 +11,11 @@
  */
 #include "clock.h"
 #include "histogram.h"
+#include "number.h"
 #include "probe.h"
 #include "random.h"
 #include "report.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -471,22 +471,6 @@ static void bad_usage(const char *what, const char *value)
 {
 	fprintf(stderr, "churn: %s: %s\nTry churn --help.\n", what, value);
 	exit(2);
-}
-
-static uint64_t parse_number(const char *option, const char *value, uint64_t min, uint64_t max)
-{
-	char *end;
-	unsigned long long number;
-
-	errno = 0;
-	number = strtoull(value, &end, 10);
-	if (errno || end == value || *end || *value == '-' || number < min || number > max) {
-		fprintf(stderr,
-		        "churn: --%s takes a number from %" PRIu64 " to %" PRIu64 ", not %s\n",
-		        option, min, max, value);
-		exit(2);
-	}
-	return number;
 }
 
 static double parse_decimal(const char *what, const char *value, double max)

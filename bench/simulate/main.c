@@ -1,8 +1,8 @@
 #include "simulate.h"
 
+#include "../number.h"
 #include "../report.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -152,22 +152,6 @@ static void bad_usage(const char *what, const char *value)
 {
 	fprintf(stderr, "simulate: %s: %s (see simulate --help)\n", what, value);
 	exit(2);
-}
-
-static uint64_t parse_number(const char *what, const char *value, uint64_t min, uint64_t max)
-{
-	char *end;
-	unsigned long long number;
-
-	errno = 0;
-	number = strtoull(value, &end, 10);
-	if (errno || end == value || *end || *value == '-' || number < min || number > max) {
-		fprintf(stderr,
-		        "simulate: --%s takes a number from %" PRIu64 " to %" PRIu64 ", not %s\n",
-		        what, min, max, value);
-		exit(2);
-	}
-	return number;
 }
 
 static const struct mode *find_mode(const char *name)

@@ -11,12 +11,13 @@
 
 #include "cli/process.h"
 #include "cli/smaps.h"
+#include "release/release.h"
 #include "report/live.h"
 #include "report/stats.h"
 
 /* The zones of small objects, and those of larger requests: the usual ones, and one more kind for
  * each way that rules and plans want memory. */
-enum { VIEW_SMALL, VIEW_LARGE, VIEW_ZONES = VIEW_LARGE + 16 };
+enum { VIEW_SMALL, VIEW_LARGE, VIEW_ZONES = VIEW_LARGE + RELEASE_FILLERS };
 
 enum { VIEW_NAME = 48 };
 

@@ -66,16 +66,22 @@ static void write_files(void)
 		profile_write(options.learn);
 }
 
+/* Waiting for another thread that does so for `patience` ns at most. */
+static void write_in_turn(uint64_t patience)
+{
+	if (!begin(patience))
+		return;
+	write_files();
+	end();
+}
+
 void wrapup(void)
 {
 	if (getpid() != owner)
 		return;
 	if (strcmp(options.report, "stderr") == 0)
 		heap_report(options.report);
-	if (begin(PATIENCE)) {
-		write_files();
-		end();
-	}
+	write_in_turn(PATIENCE);
 }
 
 void wrapup_at_once(void)
@@ -83,10 +89,7 @@ void wrapup_at_once(void)
 	if (self.in_call || self.state == THREAD_LATE || (!reports_to_file() && !learn_active) ||
 	    getpid() != owner)
 		return;
-	if (begin(PATIENCE)) {
-		write_files();
-		end();
-	}
+	write_in_turn(PATIENCE);
 }
 
 /* ---- and before ---- */
@@ -107,10 +110,7 @@ static void write_now(void)
 {
 	uint64_t begun = kernel->now(), took;
 
-	if (begin(0)) {
-		write_files();
-		end();
-	}
+	write_in_turn(0);
 	took = kernel->now() - begun;
 	next = begun + took + (took * COST_RATIO > every() ? took * COST_RATIO : every());
 }

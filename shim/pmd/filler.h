@@ -147,9 +147,10 @@ size_t filler_demote(struct filler *f, size_t least);
  * again. */
 void filler_unpin(struct filler *f);
 
-/* Heal the unit that holds the extent at p now, if it was demoted and memory may grow by what it
- * lacks (*growth pages, from which that is subtracted). */
-enum heal_result filler_heal_at(struct filler *f, const void *p, size_t *growth);
+/* Pages that the unit at p lacks, if it was demoted and may be healed now; else SIZE_MAX. */
+size_t filler_lack(struct filler *f, const void *p);
+/* Heal that unit now, if memory may grow by what it lacks (`growth` pages). */
+enum heal_result filler_heal_at(struct filler *f, const void *p, size_t growth);
 /* Look on, from where the walk stands, for a unit that is not one huge page though it is full
  * enough, and make it one.  Looks at about limits->look_at units, heals one at most, and also
  * brings up to date what is noted of each unit. */

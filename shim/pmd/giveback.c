@@ -254,9 +254,10 @@ static enum heal_result heal_unit(struct filler *f, struct filler_zone *z, struc
 	return HEAL_DONE;
 }
 
-/* Pages that a demoted unit lacks; SIZE_MAX if it is none, or is not to be healed now. */
-static size_t lack_of(struct filler *f, const struct unit *u)
+size_t filler_lack(struct filler *f, const void *p)
 {
+	struct filler_zone *z = filler_zone_of(f, p);
+	const struct unit *u = unit_at(z, page_of(z, p) / UNIT_PAGES);
 	size_t lack = SIZE_MAX;
 
 	pthread_mutex_lock(&f->lock);
@@ -266,15 +267,14 @@ static size_t lack_of(struct filler *f, const struct unit *u)
 	return lack;
 }
 
-enum heal_result filler_heal_at(struct filler *f, const void *p, size_t *growth)
+enum heal_result filler_heal_at(struct filler *f, const void *p, size_t growth)
 {
 	struct filler_zone *z = filler_zone_of(f, p);
 	struct unit *u = unit_at(z, page_of(z, p) / UNIT_PAGES);
-	size_t lack = lack_of(f, u);
+	size_t lack = filler_lack(f, p);
 
-	if (lack > *growth || !kernel->exclusive(address_of(z, u, 0)))
+	if (lack == SIZE_MAX || lack > growth || !kernel->exclusive(address_of(z, u, 0)))
 		return HEAL_NONE;
-	*growth -= lack;
 	return heal_unit(f, z, u);
 }
 

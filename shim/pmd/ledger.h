@@ -77,8 +77,9 @@ size_t ledger_worst_slack(struct ledger *l);
 size_t ledger_demote(struct ledger *l, unsigned least, size_t most);
 /* Let pinned units count as slack again. */
 void ledger_unpin(struct ledger *l);
-/* As filler_heal_at() and filler_heal(). */
-enum heal_result ledger_heal_at(struct ledger *l, const void *p, size_t *growth);
+/* As filler_lack(), filler_heal_at() and filler_heal(). */
+size_t ledger_lack(const struct ledger *l, const void *p);
+enum heal_result ledger_heal_at(struct ledger *l, const void *p, size_t growth);
 enum heal_result ledger_heal(struct ledger *l, struct heal_walk *walk,
                              const struct heal_limits *limits);
 

@@ -274,17 +274,26 @@ static enum heal_result heal_unit(struct ledger *l, size_t unit)
 	return HEAL_DONE;
 }
 
-enum heal_result ledger_heal_at(struct ledger *l, const void *p, size_t *growth)
+static size_t unit_of(const struct ledger *l, const void *p)
 {
-	size_t unit = (size_t)((const char *)p - l->zone.data.base) >> machine.unit_shift;
+	return (size_t)((const char *)p - l->zone.data.base) >> machine.unit_shift;
+}
+
+size_t ledger_lack(const struct ledger *l, const void *p)
+{
+	size_t unit = unit_of(l, p);
 	uint64_t w = at_acquire(word_of(l, unit));
 
-	if (!(w & LEDGER_DEMOTED) || w & LEDGER_BUSY)
+	return w & LEDGER_DEMOTED && !(w & LEDGER_BUSY) ? UNIT_PAGES - as_noted(l, unit).resident
+	                                                : SIZE_MAX;
+}
+
+enum heal_result ledger_heal_at(struct ledger *l, const void *p, size_t growth)
+{
+	size_t unit = unit_of(l, p), lack = ledger_lack(l, p);
+
+	if (lack == SIZE_MAX || lack > growth || !kernel->exclusive(unit_address(l, unit)))
 		return HEAL_NONE;
-	size_t lack = UNIT_PAGES - as_noted(l, unit).resident;
-	if (lack > *growth || !kernel->exclusive(unit_address(l, unit)))
-		return HEAL_NONE;
-	*growth -= lack;
 	return heal_unit(l, unit);
 }
 

@@ -178,18 +178,18 @@ static void account(enum heal_result r, uint64_t begin, uint64_t used)
 
 void healing_fill(struct filler *f, const void *p, size_t growth, uint64_t now)
 {
+	if (!may_heal(f) || !may_spend(now))
+		return;
 	uint64_t used = kernel->processor_time();
-
-	if (may_heal(f) && may_spend(now))
-		account(filler_heal_at(f, p, &growth), now, used);
+	account(filler_heal_at(f, p, growth), now, used);
 }
 
 void healing_fill_small(struct ledger *l, const void *p, size_t growth, uint64_t now)
 {
+	if (!zone_wants_huge(&l->zone.policy) || !may_spend(now))
+		return;
 	uint64_t used = kernel->processor_time();
-
-	if (zone_wants_huge(&l->zone.policy) && may_spend(now))
-		account(ledger_heal_at(l, p, &growth), now, used);
+	account(ledger_heal_at(l, p, growth), now, used);
 }
 
 /* How long until there is budget again. */

@@ -302,7 +302,8 @@ static bool needs_more(void)
 
 void release_filling(struct filler *f, const void *p)
 {
-	if (!at_get(&f->demoted_units) || !needs_more() || !try_work())
+	if (!at_get(&f->demoted_units) || !needs_more() || filler_lack(f, p) == SIZE_MAX ||
+	    !try_work())
 		return;
 	uint64_t begin = kernel->now();
 	healing_fill(f, p, room_to_heal(at_get(&under_pressure)), begin);
@@ -312,7 +313,7 @@ void release_filling(struct filler *f, const void *p)
 
 void release_filling_small(struct ledger *l, const void *p)
 {
-	if (!at_get(&l->demoted) || !needs_more() || !try_work())
+	if (!at_get(&l->demoted) || !needs_more() || ledger_lack(l, p) == SIZE_MAX || !try_work())
 		return;
 	uint64_t begin = kernel->now();
 	healing_fill_small(l, p, room_to_heal(at_get(&under_pressure)), begin);

@@ -374,6 +374,14 @@ TEST_F(Filling, NotIfMemoryGrowsTooMuch)
 	EXPECT_TRUE(fake.huge(unit_of(p)));
 }
 
+TEST_F(Filling, AUnitThatWasNotDemotedIsNoneOfIts)
+{
+	char *p = take_units(1);
+
+	healing_fill(f(), p, SIZE_MAX, fake.clock); // as with release:keep: no bound
+	EXPECT_EQ(fake.count(fake::COLLAPSE), 0u);
+}
+
 TEST_F(Filling, NotWhileMemoryIsShort)
 {
 	grow(8);
