@@ -27,6 +27,7 @@ const struct option_row option_rows[] = {
 #define OPTION_ENUM(name, def, words, help) ROW(name, OPTION_ENUM, def, 0, 0, words, NULL, help)
 #define OPTION_TEXT(name, def, help)        ROW(name, OPTION_TEXT, 0, 0, 0, NULL, def, help)
 #include "options.def"
+#include "table.h"
 };
 
 const size_t option_count = sizeof(option_rows) / sizeof(option_rows[0]);
@@ -472,7 +473,7 @@ unsigned options_parse(struct options *o, const char *conf, option_complaint com
  * allocation on and never change, rather than being loaded a second time over a heap in use. */
 static const char *find_conf(void)
 {
-	static char early[4096];
+	static TABLE char early[4096];
 
 	if (environ)
 		return secure_getenv("UNSPLIT_CONF");

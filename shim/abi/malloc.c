@@ -25,11 +25,16 @@
 #define COPY(of) , copy(of)
 #endif
 
-EXPORT void *malloc(size_t n)
+static inline __attribute__((always_inline)) void *malloc_for(size_t n, const void *caller)
 {
 	void *p = heap_fast_malloc(&n);
 
-	return __builtin_expect(p != NULL, 1) ? p : heap_malloc(n, CALLER);
+	return __builtin_expect(p != NULL, 1) ? p : heap_malloc(n, caller);
+}
+
+EXPORT void *malloc(size_t n)
+{
+	return malloc_for(n, CALLER);
 }
 
 EXPORT void free(void *p)
@@ -42,8 +47,11 @@ EXPORT void *calloc(size_t count, size_t size)
 	return heap_calloc(count, size, CALLER);
 }
 
+/* Some programs, lua for one, call nothing else. */
 EXPORT void *realloc(void *p, size_t n)
 {
+	if (!p)
+		return malloc_for(n, CALLER);
 	return heap_realloc(p, n, CALLER);
 }
 

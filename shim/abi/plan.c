@@ -19,6 +19,7 @@
 #include "site/plans.h"
 #include "site/rules.h"
 #include "site/site.h"
+#include "table.h"
 #include "unsplit/unsplit.h"
 
 _Static_assert((int)UNSPLIT_PAGES_HUGE == PAGES_HUGE && (int)UNSPLIT_PAGES_BASE == PAGES_BASE &&
@@ -30,7 +31,7 @@ _Static_assert((int)UNSPLIT_PAGES_HUGE == PAGES_HUGE && (int)UNSPLIT_PAGES_BASE 
                "the header's numbers are ours");
 
 /* What the program sees of plans[i]. */
-static struct unsplit_plan shown[PLANS_MOST];
+static TABLE struct unsplit_plan shown[PLANS_MOST];
 
 /* ---- from the program's struct to ours ---- */
 

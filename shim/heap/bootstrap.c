@@ -1,7 +1,9 @@
 #include "heap/bootstrap.h"
 
+#include "table.h"
+
 /* Each block is preceded by its size. */
-static _Alignas(16) char buffer[16 << 10];
+static TABLE _Alignas(16) char buffer[16 << 10];
 static size_t used;
 
 void *bootstrap_alloc(size_t n, size_t align)

@@ -13,8 +13,9 @@
 #include "release/release.h"
 #include "report/stats.h"
 #include "site/learn.h"
+#include "table.h"
 
-struct filler large_fillers[LARGE_FILLERS];
+TABLE struct filler large_fillers[LARGE_FILLERS];
 size_t large_filler_count;
 
 /* A zone is address space only.  One is enough unless RLIMIT_AS made it small. */

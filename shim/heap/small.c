@@ -14,8 +14,9 @@
 #include "release/keeper.h"
 #include "release/release.h"
 #include "report/stats.h"
+#include "table.h"
 
-struct ledger small_ledgers[SMALL_ZONES];
+TABLE struct ledger small_ledgers[SMALL_ZONES];
 size_t small_ledger_count;
 
 /* mimalloc's segments; arenas must be aligned to them. */
@@ -243,10 +244,21 @@ static void set_mimalloc_options(void)
 	mi_option_set(mi_option_allow_decommit, machine.unit == 32 * (64ul << 10));
 }
 
+static void listen_to_mimalloc(void)
+{
+	struct got_patch patches[] = {
+		{.symbol = "madvise", .replacement = (void *)on_madvise},
+		{.symbol = "mprotect", .replacement = (void *)on_mprotect},
+	};
+
+	got_patch((void *)mi_malloc, patches, 2);
+	*(void **)&libc_madvise = patches[0].old;
+	*(void **)&libc_mprotect = patches[1].old;
+}
+
 int small_init(void)
 {
-	*(void **)&libc_madvise = got_patch((void *)mi_malloc, "madvise", (void *)on_madvise);
-	*(void **)&libc_mprotect = got_patch((void *)mi_malloc, "mprotect", (void *)on_mprotect);
+	listen_to_mimalloc();
 	set_mimalloc_options();
 	int error = add_zone(0);
 	for (unsigned node = 1;

@@ -21,13 +21,16 @@ struct object {
 	bool sealed; /* bound at load, and its slots then made read-only */
 };
 
-static bool find_object(const void *inside, struct object *o)
+/* dladdr() would look for the name of the symbol, too, in a table of thousands. */
+static const struct link_map *object_of(const void *inside)
 {
-	struct link_map *map = NULL;
-	Dl_info info;
+	struct dl_find_object found;
 
-	if (!dladdr1(inside, &info, (void **)&map, RTLD_DL_LINKMAP) || !map)
-		return false;
+	return _dl_find_object((void *)inside, &found) ? NULL : found.dlfo_link_map;
+}
+
+static bool read_object(const struct link_map *map, struct object *o)
+{
 	o->base = map->l_addr;
 	for (const ElfW(Dyn) *d = map->l_ld; d->d_tag != DT_NULL; d++) {
 		if (d->d_tag == DT_SYMTAB)
@@ -50,9 +53,8 @@ static bool find_object(const void *inside, struct object *o)
 	return o->symbols && o->strings;
 }
 
-/* The slot that a relocation of `symbol` fills; NULL if there is none in the table. */
-static void **find_slot(const struct object *o, const ElfW(Rela) * table, size_t bytes,
-                        const char *symbol)
+static void **slot_in(const struct object *o, const ElfW(Rela) * table, size_t bytes,
+                      const char *symbol)
 {
 	for (size_t i = 0; table && i < bytes / sizeof(*table); i++) {
 		const ElfW(Sym) *s = &o->symbols[ELF64_R_SYM(table[i].r_info)];
@@ -63,34 +65,61 @@ static void **find_slot(const struct object *o, const ElfW(Rela) * table, size_t
 	return NULL;
 }
 
-static bool store(const struct object *o, void **slot, void *value)
+/* The slot that a relocation of `symbol` fills; NULL if there is none. */
+static void **find_slot(const struct object *o, const char *symbol)
 {
-	void *page = (void *)((uintptr_t)slot & ~(machine.page - 1));
+	void **slot = slot_in(o, o->jumps, o->jump_bytes, symbol);
 
-	if (raw_mprotect(page, machine.page, PROT_READ | PROT_WRITE))
-		return false;
-	*slot = value;
-	if (o->sealed)
-		raw_mprotect(page, machine.page, PROT_READ);
-	return true;
+	return slot ? slot : slot_in(o, o->others, o->other_bytes, symbol);
 }
 
-void *got_patch(const void *inside, const char *symbol, void *replacement)
+/* The pages that hold the slots; false if there is nothing to patch. */
+static bool pages_of(void **const *slots, size_t count, uintptr_t *start, uintptr_t *end)
 {
-	struct object o = {0};
+	*start = UINTPTR_MAX;
+	*end = 0;
+	for (size_t i = 0; i < count; i++) {
+		uintptr_t page = (uintptr_t)slots[i] & -machine.page;
 
-	if (!find_object(inside, &o))
-		return NULL;
-	void **slot = find_slot(&o, o.jumps, o.jump_bytes, symbol);
-	if (!slot)
-		slot = find_slot(&o, o.others, o.other_bytes, symbol);
-	void *old = slot ? *slot : NULL;
-	return slot && store(&o, slot, replacement) ? old : NULL;
+		if (slots[i] && page < *start)
+			*start = page;
+		if (slots[i] && page + machine.page > *end)
+			*end = page + machine.page;
+	}
+	return *start < *end;
+}
+
+static void store(void **const *slots, struct got_patch *patches, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (slots[i]) {
+			patches[i].old = *slots[i];
+			*slots[i] = patches[i].replacement;
+		}
+}
+
+void got_patch(const void *inside, struct got_patch *patches, size_t count)
+{
+	const struct link_map *map = object_of(inside);
+	struct object o = {0};
+	void **slots[GOT_PATCHES];
+	uintptr_t start, end;
+
+	if (!map || !read_object(map, &o) || count > GOT_PATCHES)
+		return;
+	for (size_t i = 0; i < count; i++)
+		slots[i] = find_slot(&o, patches[i].symbol);
+	if (!pages_of(slots, count, &start, &end) ||
+	    raw_mprotect((void *)start, end - start, PROT_READ | PROT_WRITE))
+		return;
+	store(slots, patches, count);
+	if (o.sealed)
+		raw_mprotect((void *)start, end - start, PROT_READ);
 }
 
 bool got_same_object(const void *a, const void *b)
 {
-	Dl_info x, y;
+	const struct link_map *map = object_of(a);
 
-	return dladdr(a, &x) && dladdr(b, &y) && x.dli_fbase == y.dli_fbase;
+	return map && map == object_of(b);
 }

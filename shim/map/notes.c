@@ -4,13 +4,14 @@
 #include <sys/mman.h> /* PROT_*, MAP_*: no call is made from here */
 
 #include "kernel/mapping.h"
+#include "table.h"
 
 enum { MOST_BASE = 4096 };
 
 /* Leaves for 4 TiB of neighbourhoods, and the heap of no program lies in that many. */
 enum { MOST_LEAVES = 256, LEAF_BYTES = NOTES_LEAF * sizeof(note_word) };
 
-note_word *notes_root[NOTES_ROOT];
+TABLE note_word *notes_root[NOTES_ROOT];
 static uintptr_t pool;   /* LEAF_BYTES each, all zero; no page is there before it is written */
 static size_t pool_used; /* leaves; may grow beyond MOST_LEAVES */
 static size_t mappings;

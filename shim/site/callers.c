@@ -6,10 +6,11 @@
 #include "site/modules.h"
 #include "site/rules.h"
 #include "site/symbols.h"
+#include "table.h"
 
-const void *callers_plain[1 << CALLERS_BITS];
+TABLE const void *callers_plain[1 << CALLERS_BITS];
 
-static struct decided callers[1 << CALLERS_BITS];
+static TABLE struct decided callers[1 << CALLERS_BITS];
 
 static void match(const struct rules *rules, const void *pc, uint64_t bits[2])
 {

@@ -12,13 +12,14 @@
 #include "kernel/say.h"
 #include "pmd/atomic.h"
 #include "site/hash.h"
+#include "table.h"
 
 enum { EMPTY, CLAIMED, READY };
 
 /* Of code in no object. */
 #define NOWHERE 0x6e6f776865726531ul
 
-struct module modules[MODULES_MOST] = {{.id = NOWHERE, .state = READY}};
+TABLE struct module modules[MODULES_MOST];
 
 /* ---- objects that stay ---- */
 
@@ -28,7 +29,7 @@ struct range {
 };
 
 enum { LASTING_MOST = 512 };
-static struct range lasting[LASTING_MOST]; /* by start */
+static TABLE struct range lasting[LASTING_MOST]; /* by start */
 static size_t lasting_count;
 static char program_path[256];
 
@@ -84,6 +85,7 @@ void modules_init(bool at_start)
 	ssize_t length = readlink("/proc/self/exe", program_path, sizeof(program_path) - 1);
 
 	program_path[length > 0 ? length : 0] = '\0';
+	modules[0].id = NOWHERE;
 	lasting_count = 0;
 	if (at_start)
 		dl_iterate_phdr(visit_object, NULL);
@@ -223,8 +225,8 @@ static bool claim(struct module *m, uint64_t id, const char *path)
  * harm: what counts is the identity. */
 static struct module *find_or_add(uint64_t id, const char *path)
 {
-	for (size_t probe = 0; probe < MODULES_MOST; probe++) {
-		struct module *m = &modules[(id + probe) % MODULES_MOST];
+	for (size_t probe = 0; probe < MODULES_MOST - 1; probe++) {
+		struct module *m = &modules[1 + (id + probe) % (MODULES_MOST - 1)];
 
 		if (is_of(m, id) || claim(m, id, path))
 			return m;

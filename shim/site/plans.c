@@ -5,8 +5,9 @@
 
 #include "kernel/say.h"
 #include "pmd/atomic.h"
+#include "table.h"
 
-struct kept_plan plans[PLANS_MOST];
+TABLE struct kept_plan plans[PLANS_MOST];
 
 static size_t count;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

@@ -10,8 +10,9 @@
 #include "kernel/sysfs.h"
 #include "options.h"
 #include "pmd/atomic.h"
+#include "table.h"
 
-struct rules site_rules;
+TABLE struct rules site_rules;
 
 static const struct rules *now = &site_rules;
 
@@ -99,7 +100,7 @@ static void complain_to_stderr(const char *line)
 
 void rules_load(void)
 {
-	static char text[RULES_TEXT_MAX + 2];
+	static TABLE char text[RULES_TEXT_MAX + 2];
 	int saved_errno = errno;
 
 	if (strcmp(options.rules, "off") == 0)

@@ -21,6 +21,7 @@
 #include "pmd/atomic.h"
 #include "pmd/meta.h"
 #include "site/hash.h"
+#include "table.h"
 
 /* The functions of one module, by address. */
 struct symbols {
@@ -279,7 +280,7 @@ static struct {
 	char *text;
 	size_t used;
 	uint64_t names[NAMES];
-} made;
+} made TABLE;
 
 int symbols_init(void)
 {
