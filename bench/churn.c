@@ -259,6 +259,17 @@ static void phase_idle(struct worker *w, double amount)
 	sleep_until(now_ns() + (uint64_t)(amount * 1e9));
 }
 
+/* Until whoever runs us says so: by a line, or the end, of standard input. */
+static void phase_await(struct worker *w, double amount)
+{
+	int c;
+
+	if (w != workers)
+		return; /* the others wait for us at the end of the phase */
+	while ((c = getchar()) != EOF && c != '\n')
+		;
+}
+
 typedef void phase_body(struct worker *w, double amount);
 
 static struct phase_kind {
@@ -268,7 +279,7 @@ static struct phase_kind {
 } kinds[] = {
 	{"grow", phase_grow, 0},    {"churn", phase_churn, 0}, {"drain", phase_drain, 90},
 	{"light", phase_light, 12}, {"idle", phase_idle, 12},  {"regrow", phase_grow, 0},
-	{"free", phase_free, 0},
+	{"free", phase_free, 0},    {"await", phase_await, 0},
 };
 
 struct phase {
@@ -458,6 +469,7 @@ static const char usage[] =
 	"                      light[:S]     S seconds of 20 small malloc/free every 10 ms [12]\n"
 	"                      idle[:S]      S seconds of nothing [12]\n"
 	"                      free          free all\n"
+	"                      await         wait for a line on standard input\n"
 	"  --check           verify contents before each free and after each phase\n"
 	"  --latency         time each malloc and free, and print quantiles\n"
 	"  --text            print a table instead of JSON\n"

@@ -30,11 +30,12 @@ def geomean(values):
 
 
 def medians(runs):
-    """The medians of all figures over the runs of one allocator; None without runs."""
+    """The medians of all figures over the runs of one allocator, and how many those are; None
+    without runs."""
     if not runs:
         return None
     events = [run["events"] for run in runs if run["events"]]
-    return {**{key: middle(run[key] for run in runs) for key in FIGURES},
+    return {"runs": len(runs), **{key: middle(run[key] for run in runs) for key in FIGURES},
             **{key: middle(e.get(event) for e in events) for key, event in SPLITS.items()}}
 
 

@@ -36,8 +36,8 @@ def of_workload(workload, by_allocator):
     rows = [[name, *(cell(f[key], form, divisor) for _, key, form, divisor in columns)]
             if f else [name, "failed", *[""] * (len(columns) - 1)]
             for name, f in by_allocator.items()]
-    once = ", in the first round only" if workload.once else ""
-    return [f"### {workload.name}", "", f"{workload.what}{once}.", "",
+    runs = max((f["runs"] for f in by_allocator.values() if f), default=0)
+    return [f"### {workload.name}", "", f"{workload.what}; {runs} run{'s' * (runs != 1)} each.", "",
             *table(["allocator", *(heading for heading, *_ in columns)], rows), ""]
 
 

@@ -54,7 +54,7 @@ class Watch:
         self._start = time.monotonic()
         self.process = subprocess.Popen(argv, env={**os.environ, **env},
                                         preexec_fn=self.group.join if self.group else None,
-                                        stdin=subprocess.DEVNULL, **options)
+                                        **{"stdin": subprocess.DEVNULL, **options})
         self._thread.start()
         return self.process
 

@@ -23,9 +23,13 @@ class Workload:
     what: str           # for the table, a few words
     big = True
     warm = 64           # MiB to touch before each run
-    once = False        # the first round is enough
+    once = False        # takes long: in the first round only, unless it was asked for by name
     programs = ()       # absolute paths, all needed
     package = ""        # which Debian package has them
+
+    def warm_bytes(self, setting):
+        """How much memory to touch before each run."""
+        return self.warm * MIB // (10 if setting.quick else 1)
 
     def missing(self):
         """The programs that are not installed."""

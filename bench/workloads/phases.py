@@ -4,10 +4,11 @@ import json
 import subprocess
 from dataclasses import asdict
 
+import measure
 from watch import Watch
 from .base import Workload, expect, outcome
 
-WAITS = {"light", "idle"}  # phases whose time says nothing
+WAITS = {"light", "idle", "await"}  # phases whose time says nothing
 INTERVAL = 0.05
 
 
@@ -24,14 +25,28 @@ class Phases(Workload):
         quick = self.quick if setting.quick else ()
         argv = [setting.build / "bench" / program, *arguments, *quick]
         with Watch(INTERVAL) as watch:
-            process = watch.start(argv, env, stdout=subprocess.PIPE, text=True)
-            with process.stdout:
-                lines = process.stdout.readlines()
+            process = watch.start(argv, env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  text=True)
+            with process.stdin, process.stdout:
+                lines = [*self.follow(process, argv, setting)]
             expect(watch.wait() == 0, f"{program} ended with status {process.returncode}")
         phases = [json.loads(line) for line in lines]
         if not watch.group:  # what they read is charged to others as well
             phases = [{**phase, "charged": None} for phase in phases]
         return self.figures(watch, phases)
+
+    def follow(self, process, argv, setting):
+        """What it prints.  Before it goes on from a phase `await`, memory is warmed: in the time
+        that it waits for, the host took back what it had given up, and whoever keeps all would
+        win."""
+        todo = phases_of(argv)
+        for line in process.stdout:
+            yield line
+            todo = todo[1:]
+            if todo[:1] == ["await"]:
+                measure.prewarm(self.warm_bytes(setting))
+                process.stdin.write("\n")
+                process.stdin.flush()
 
     def figures(self, watch, phases):
         seconds = sum(phase["seconds"] for phase in phases if phase["phase"] not in WAITS)
@@ -49,6 +64,12 @@ class Phases(Workload):
             figures["moments"] = [asdict(moment) for moment in watch.moments]
             figures["phases"] = phases
         return figures
+
+
+def phases_of(argv):
+    """The list that the last --phases names; empty if there is none."""
+    lists = [after for option, after in zip(argv, argv[1:]) if option == "--phases"]
+    return lists[-1].split(",") if lists else []
 
 
 def of_drained(phases):
@@ -76,14 +97,14 @@ PHASES = (
            " --phases grow,churn,free", QUICK_CHURN, warm=1200),
     Phases("lifecycle", "grow, churn, drain by 90 %, wait 12 s, grow again, wait 4 s",
            "churn --objects 30000 --replacements 60000"
-           " --phases grow,churn,drain,light:12,regrow,light:4",
-           QUICK_CHURN + " --phases grow,churn,drain,light:0.1,regrow,light:0.1",
+           " --phases grow,churn,drain,light:12,await,regrow,light:4",
+           QUICK_CHURN + " --phases grow,churn,drain,light:0.1,await,regrow,light:0.1",
            warm=1200, once=True),
     Phases("lifecycle-small", "the same with small objects: 64 to 512 B, drained by 98 %",
            "churn --objects 2000000 --min 64 --max 512 --replacements 500000"
-           " --phases grow,churn,drain:98,light:12,regrow,light:4",
+           " --phases grow,churn,drain:98,light:12,await,regrow,light:4",
            "--objects 100000 --replacements 20000"
-           " --phases grow,churn,drain:98,light:0.1,regrow,light:0.1",
+           " --phases grow,churn,drain:98,light:0.1,await,regrow,light:0.1",
            warm=800, once=True),
     Phases("server", "sessions of small records in two threads", "simulate server",
            "--mib 32 --count 10000", warm=800),
