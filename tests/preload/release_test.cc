@@ -33,10 +33,16 @@ bool nearly_all_is_huge()
 	return coverage() >= 95;
 }
 
+/* mimalloc keeps pages of 64 KiB for each of its size classes in each thread, most of them nearly
+ * empty after a drain: with eight threads 35 MiB were counted for 5 of small objects. */
+constexpr size_t small_pages_of_thread = 4 * MiB;
+
 /* What was freed is not held: the rest is less than its double. */
-auto is_given_back(const Population &heap)
+auto is_given_back(const Population &heap, unsigned threads = 1)
 {
-	return [&heap] { return held() < 2 * heap.live(); };
+	return [&heap, threads] {
+		return held() < 2 * heap.live() + (threads - 1) * small_pages_of_thread;
+	};
 }
 
 std::string figures(const Population &heap)
@@ -78,7 +84,7 @@ TEST_P(Cycle, GivesBackAndIsHugeAgain)
 	EXPECT_TRUE(wait_until(nearly_all_is_huge)) << figures(heap);
 	heap.drain(90);
 	if (!keeps()) {
-		EXPECT_TRUE(wait_until(is_given_back(heap))) << figures(heap);
+		EXPECT_TRUE(wait_until(is_given_back(heap, GetParam().threads))) << figures(heap);
 		EXPECT_GT(statistic("demoted_units"), 0u);
 	}
 	heap.check();
