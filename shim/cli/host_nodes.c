@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/lines.h"
 #include "kernel/sysfs.h"
 
 #define SYSFS_NODE "/sys/devices/system/node/"
@@ -43,21 +44,27 @@ static bool is_of_node(const char *line, int node)
 	return node == ALL_NODES || (sscanf(line, "Node %d", &number) == 1 && number == node);
 }
 
+struct free_units {
+	int node;
+	unsigned wanted; /* order of a unit */
+	uint64_t units;
+};
+
+static void add_free_units(char *line, void *arg)
+{
+	struct free_units *sum = arg;
+
+	if (is_of_node(line, sum->node))
+		sum->units += free_units_of_line(line, sum->wanted);
+}
+
 bool host_free_units(const struct host *h, int node, uint64_t *units)
 {
-	FILE *file = fopen(host_path(h, "/proc/buddyinfo"), "re");
-	char *line = NULL;
-	size_t size = 0;
+	struct free_units sum = {.node = node, .wanted = order_of(h->unit)};
+	bool known = !lines_each(host_path(h, "/proc/buddyinfo"), add_free_units, &sum);
 
-	*units = 0;
-	if (!file)
-		return false;
-	while (getline(&line, &size, file) > 0)
-		if (is_of_node(line, node))
-			*units += free_units_of_line(line, order_of(h->unit));
-	free(line);
-	fclose(file);
-	return true;
+	*units = sum.units;
+	return known;
 }
 
 /* ---- nodes ---- */

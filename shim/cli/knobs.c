@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/lines.h"
 #include "kernel/sysfs.h"
 
 struct check check_khugepaged_limits(const struct host *h)
@@ -168,24 +169,21 @@ static void read_type_counts(struct block_types *t, char *line)
 	}
 }
 
+static void read_type_line(char *line, void *arg)
+{
+	struct block_types *t = arg;
+
+	if (strncmp(line, "Number of blocks type", 21) == 0)
+		read_type_heads(t, line);
+	else if (t->in_table)
+		read_type_counts(t, line);
+}
+
+/* Only root may read it. */
 static bool read_block_types(const struct host *h, struct block_types *t)
 {
-	FILE *file = fopen(host_path(h, "/proc/pagetypeinfo"), "re"); /* root's */
-	char *line = NULL;
-	size_t size = 0;
-
 	*t = (struct block_types){0};
-	if (!file)
-		return false;
-	while (getline(&line, &size, file) > 0) {
-		if (strncmp(line, "Number of blocks type", 21) == 0)
-			read_type_heads(t, line);
-		else if (t->in_table)
-			read_type_counts(t, line);
-	}
-	free(line);
-	fclose(file);
-	return t->all != 0;
+	return !lines_each(host_path(h, "/proc/pagetypeinfo"), read_type_line, t) && t->all != 0;
 }
 
 struct check check_block_types(const struct host *h)

@@ -1,11 +1,11 @@
 /* live_nodes.c: reads /proc/PID/numa_maps. */
 #include "cli/live_nodes.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/lines.h"
 #include "kernel/say.h"
 
 /* The zones of the heap, each of which is made of whole mappings. */
@@ -45,51 +45,40 @@ static uint64_t page_bytes(const char *line)
 	return field ? strtoull(field + 19, NULL, 10) * 1024 : 0;
 }
 
-static void add_line(struct live_nodes *n, const struct zone_list *l, char *line)
+/* What is added to, and where our zones lie. */
+struct sum {
+	struct live_nodes *nodes;
+	struct zone_list zones;
+};
+
+static void add_line(char *line, void *arg)
 {
-	const struct zone_range *zone = find_zone(l, strtoull(line, NULL, 16));
+	struct sum *sum = arg;
+	const struct zone_range *zone = find_zone(&sum->zones, strtoull(line, NULL, 16));
 	uint64_t page = page_bytes(line), pages;
 	char *rest, *word = strtok_r(line, " \n", &rest);
-	unsigned node;
+	unsigned number;
 
 	while ((word = strtok_r(NULL, " \n", &rest))) {
-		if (sscanf(word, "N%u=%lu", &node, &pages) != 2 || node >= NODES_MOST)
+		if (sscanf(word, "N%u=%lu", &number, &pages) != 2 || number >= NODES_MOST)
 			continue;
-		n->node[node].resident += pages * page;
+		sum->nodes->node[number].resident += pages * page;
 		if (zone)
-			n->node[node].zones[zone->kind] += pages * page;
+			sum->nodes->node[number].zones[zone->kind] += pages * page;
 	}
-}
-
-static int read_lines(struct live_nodes *n, const struct zone_list *l, const char *path)
-{
-	FILE *file = fopen(path, "re");
-	char *line = NULL;
-	size_t size = 0;
-	int error;
-
-	if (!file)
-		return errno;
-	errno = 0;
-	while (getline(&line, &size, file) > 0)
-		add_line(n, l, line);
-	error = ferror(file) ? errno : 0;
-	free(line);
-	fclose(file);
-	return error;
 }
 
 int live_nodes_take(struct live_nodes *n, const struct view *v, struct process *p)
 {
-	struct zone_list l = {NULL, 0};
+	struct sum sum = {.nodes = n};
 	int error = 0;
 
 	*n = (struct live_nodes){.count = nodes_count()};
 	if (*v->release)
-		error = view_each_zone(v, p, add_zone, &l);
+		error = view_each_zone(v, p, add_zone, &sum.zones);
 	if (!error)
-		error = read_lines(n, &l, process_path(p, "numa_maps"));
-	free(l.zones);
+		error = lines_each(process_path(p, "numa_maps"), add_line, &sum);
+	free(sum.zones.zones);
 	return error;
 }
 

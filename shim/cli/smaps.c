@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/lines.h"
+
 /* "start-end perms offset device inode  path". */
 static bool read_head(const char *line, struct mapping *m)
 {
@@ -48,32 +50,41 @@ static void read_field(const char *line, struct mapping *m)
 		m->eligible = strtoull(line + 12, NULL, 10) != 0;
 }
 
+/* The mapping that is being read, and who shall see it. */
+struct reading {
+	struct mapping mapping;
+	mapping_visitor visit;
+	void *arg;
+};
+
+static void end_mapping(struct reading *r)
+{
+	if (r->mapping.end)
+		r->visit(&r->mapping, r->arg);
+}
+
+static void read_line(char *line, void *arg)
+{
+	struct reading *r = arg;
+	struct mapping next;
+
+	if (!read_head(line, &next)) {
+		read_field(line, &r->mapping);
+		return;
+	}
+	end_mapping(r);
+	r->mapping = next;
+}
+
 int smaps_each(const char *path, mapping_visitor visit, void *arg)
 {
-	FILE *file = fopen(path, "re");
-	struct mapping m = {0}, next;
-	char *line = NULL;
-	size_t size = 0;
-	int error;
+	struct reading r = {.visit = visit, .arg = arg};
+	int error = lines_each(path, read_line, &r);
 
-	if (!file)
-		return errno;
-	errno = 0;
-	while (getline(&line, &size, file) > 0) {
-		if (!read_head(line, &next)) {
-			read_field(line, &m);
-			continue;
-		}
-		if (m.end)
-			visit(&m, arg);
-		m = next;
-	}
-	error = ferror(file) ? errno : 0;
-	if (!error && m.end)
-		visit(&m, arg);
-	free(line);
-	fclose(file);
-	return error ? error : m.end ? 0 : ENODATA;
+	if (error)
+		return error;
+	end_mapping(&r);
+	return r.mapping.end ? 0 : ENODATA;
 }
 
 static void add(const struct mapping *m, void *arg)
