@@ -7,6 +7,7 @@
  * threads, where the blocks lie that were handed out. */
 static const char *const live[] = {
 	"release", "delay", "bound", "heal", "huge_after", "thread_cache", "pack", "pad", "report",
+	"deepbind",
 };
 
 bool option_is_live(const struct option_row *row)

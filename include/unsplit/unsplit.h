@@ -57,8 +57,8 @@ size_t unsplit_heal(void);
 
 /* Change an option while the program runs.  `value` has the form it has in UNSPLIT_CONF; see
  * unsplit.conf(5), which marks those that can be changed: release, delay, bound, heal, huge_after,
- * thread_cache, pack, pad and report.  Takes effect with the next decision that the option governs:
- * within 250 ms where the background thread decides.
+ * thread_cache, pack, pad, report and deepbind.  Takes effect with the next decision that the
+ * option governs: within 250 ms where the background thread decides.
  * Returns 0; ENOENT if there is no such option, EINVAL if the value is not accepted or an argument
  * is NULL, EPERM if the option cannot be changed after the start.  Then nothing has changed. */
 int unsplit_set(const char *name, const char *value);

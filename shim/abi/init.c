@@ -17,6 +17,7 @@ static __attribute__((constructor)) void on_load(void)
 	heap_constructor();
 	process_constructor();
 	exit_constructor();
+	dlopen_constructor();
 }
 
 static __attribute__((destructor)) void on_exit_of_program(void)

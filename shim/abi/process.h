@@ -1,4 +1,4 @@
-/* process.h: what the constructor does for abi/process.c and abi/exit.c. */
+/* process.h: what the constructor does for abi/process.c, abi/exit.c and abi/dlopen.c. */
 #ifndef UNSPLIT_ABI_PROCESS_H
 #define UNSPLIT_ABI_PROCESS_H
 
@@ -6,7 +6,8 @@
  * ready: dlsym may allocate. */
 void process_constructor(void);
 
-/* The same for abi/exit.c. */
+/* The same for abi/exit.c and abi/dlopen.c. */
 void exit_constructor(void);
+void dlopen_constructor(void);
 
 #endif

@@ -197,7 +197,8 @@ TEST(OptionsLive, AreThoseThatCanBeChanged)
 			live.insert(option_rows[i].name);
 	}
 	EXPECT_EQ(live, (std::set<std::string>{"release", "delay", "bound", "heal", "huge_after",
-	                                       "thread_cache", "pack", "pad", "report"}))
+	                                       "thread_cache", "pack", "pad", "report",
+	                                       "deepbind"}))
 		<< "unsplit.h names them, too";
 	EXPECT_EQ(option_find("relase"), nullptr);
 }
