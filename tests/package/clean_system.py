@@ -11,7 +11,6 @@ import os
 import pathlib
 import shutil
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 
@@ -22,14 +21,16 @@ from package import fail, pack, run, skip
 ENTER = """
 mount -t proc proc "$0/proc" &&
 mount --rbind /sys "$0/sys" &&
-exec chroot "$0" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"
+exec chroot "$0" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \\
+    DEBIAN_FRONTEND=noninteractive "$@"
 """
-# The same rights, and a device, which debootstrap makes, too.
+# The same rights; and devices and programs, which debootstrap puts there, have to work.
 TRY = """
 mkdir "$0/proc" "$0/sys" &&
 mount -t proc proc "$0/proc" &&
 mount --rbind /sys "$0/sys" &&
 mknod "$0/null" c 1 3 && : >"$0/null" &&
+cp /bin/true "$0" && "$0/true" &&
 chroot / true
 """
 APART = ("unshare", "--mount", "--pid", "--fork", "--kill-child")
@@ -52,15 +53,18 @@ def remove(directory):
     below = [line.split()[4] for line in mounts if line.split()[4].startswith(str(directory))]
     if below:
         fail(f"{below} is mounted: not removed")
-    shutil.rmtree(directory, ignore_errors=False)
+    shutil.rmtree(directory)
 
 
-def check_rights(directory):
+def check_machine():
     if os.geteuid() != 0:
         skip("only root can make a system to install into")
     for tool in ("debootstrap", "unshare", "apt-get"):
         if not shutil.which(tool):
             skip(f"there is no {tool} (scripts/setup test)")
+
+
+def check_rights(directory):
     tried = directory / "tried"
     tried.mkdir()
     done = subprocess.run([*APART, "sh", "-c", TRY, tried], text=True, check=False,
@@ -272,6 +276,7 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, required=True)
     parser.add_argument("--version", required=True)
     arguments = parser.parse_args()
+    check_machine()
     directory = arguments.build.absolute() / "clean_system"
     if directory.exists():
         remove(directory)  # of a run that was ended
@@ -283,4 +288,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
