@@ -14,6 +14,7 @@ HERE = Path(__file__).resolve().parent
 BUILD = os.environ.get("COMPARE_BUILD", str(HERE.parent / "build"))
 sys.path.insert(0, str(HERE))
 
+import allocators  # noqa: E402
 import measure  # noqa: E402
 import summary  # noqa: E402
 import tables  # noqa: E402
@@ -51,6 +52,12 @@ class Refusals(Case):
         self.refuses("--peer 'x' is not NAME=LIBRARY", "--peer", "x")
         self.refuses("--peer x: 'y' is not VARIABLE=VALUE", "--peer", f"x={__file__},y")
         self.refuses("cannot be preloaded", "--only", "x", "--peer", f"x={__file__}")
+        self.refuses("a name has no comma", "--peer", f"x,y={__file__}")
+        self.refuses("'unsplit' is taken", "--peer", f"unsplit={__file__}")
+        self.refuses("--peer jemalloc: there is one of that name", "--peer",
+                     f"jemalloc={__file__}")
+        self.refuses("--peer x: there is one of that name", "--peer", f"x={__file__}",
+                     "--peer", f"x={__file__},A=1")
 
     def test_options(self):
         self.refuses("--rounds takes a number from 1, not 0", "--rounds", "0")
@@ -58,6 +65,35 @@ class Refusals(Case):
         self.refuses("unrecognized arguments: --fast", "--fast")
         self.refuses("there is no directory", "--json", "/nowhere/file")
         self.refuses("nothing is built there", "--build", "/nowhere")
+
+
+class Peers(Case):
+    """What is made of --peer."""
+
+    def parse(self, settings):
+        name, library, env = allocators.parse_peer(f"new one={__file__}{settings}")
+        self.assertEqual((name, library), ("new one", __file__))
+        return env
+
+    def test_variables(self):
+        self.assertEqual(self.parse(""), {})
+        self.assertEqual(self.parse(",A=1,_b2="), {"A": "1", "_b2": ""})
+
+    def test_commas_in_values(self):
+        self.assertEqual(self.parse(",MALLOC_CONF=thp:always,hpa:true,MORE=1,2"),
+                         {"MALLOC_CONF": "thp:always,hpa:true", "MORE": "1,2"})
+        self.assertEqual(self.parse(",A=x=1,2=3,a.b=4,,B=5"), {"A": "x=1,2=3,a.b=4,", "B": "5"})
+
+    def test_what_a_library_says_of_its_settings_is_passed_on(self):
+        library = self.directory / "says.so"
+        source = ('__attribute__((constructor)) static void say(void) { if (getenv("SAY"))'
+                  ' fputs("1\\n2\\n3\\n4\\n", stderr); }')
+        subprocess.run(["cc", "-shared", "-fPIC", "-include", "stdlib.h", "-include", "stdio.h",
+                        "-x", "c", "-", "-o", library], input=source, text=True, check=True)
+        for env, noted in (({"SAY": "1"}, ["x says: 1; 2; 3"]), ({}, [])):
+            notes = []
+            found = allocators.find({"x": (str(library), env)}, notes.append)
+            self.assertEqual((found["x"], notes), ({"LD_PRELOAD": str(library), **env}, noted))
 
 
 class Quick(Case):
@@ -156,6 +192,14 @@ class Figures(Case):
         self.assertEqual((s["small"], s["worst"], s["worst_workload"]), (1, 2, "a"))
         self.assertEqual((s["coverage"], s["coverage_workload"], s["deferred"]), (0.9, "a", 3))
         self.assertIsNone(s["drained"])
+
+    def test_who_has_no_huge_pages_is_said_if_it_is_there(self):
+        for mode, names, wanted in (("madvise", ("tcmalloc", "x"), True),
+                                    ("always", ("tcmalloc", "x"), False),
+                                    ("madvise", ("x",), False)):
+            figures = {"true": {name: made_up(1) for name in names}}
+            text = tables.markdown(mode, 1, {"true": workloads.ALL["true"]}, figures, [])
+            self.assertEqual("No huge pages in this mode: tcmalloc." in text, wanted, text)
 
     def test_table_leaves_out_columns_without_figures(self):
         text = "\n".join(tables.of_workload(workloads.ALL["true"], {"x": made_up(0.25),
