@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -136,6 +137,34 @@ class Quick(Case):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("| bad | failed |", done.stdout)
         self.assertIn("pipe under bad: simulate ended with status 3", done.stderr)
+
+
+class Ended(Case):
+    """The mode of THP is restored, whatever ends the comparison.  A directory stands for that of
+    the kernel."""
+
+    def ended_by(self, number):
+        knob = self.directory / "enabled"
+        knob.write_text("always [madvise] never")
+        script = (f"import pathlib, runpy, sys; sys.path.insert(0, '{HERE}'); import measure; "
+                  f"measure.THP = pathlib.Path('{self.directory}'); "
+                  f"runpy.run_path('{HERE / 'compare'}', run_name='__main__')")
+        process = subprocess.Popen(
+            [sys.executable, "-B", "-c", script, "--build", BUILD, "--only", "plain glibc",
+             "--workload", "churn", "--thp", "always"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        with process:
+            self.assertIn("round 1 of 3: churn", process.stderr.readline())
+            self.assertEqual(knob.read_text(), "always")
+            process.send_signal(number)
+            process.stderr.read()
+        self.assertEqual((process.returncode, knob.read_text()), (128 + number, "madvise"))
+
+    def test_interrupted(self):
+        self.ended_by(signal.SIGINT)
+
+    def test_terminated(self):
+        self.ended_by(signal.SIGTERM)
 
 
 class Watched(Case):
