@@ -144,8 +144,7 @@ class System:
                         "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command)
 
     def install(self, *packages):
-        """What is only recommended (a plotter) would be most of the time."""
-        self.run("apt-get", "install", "-y", "--no-install-recommends", *packages)
+        self.run("apt-get", "install", "-y", *packages)
 
     def refuses(self, *command):
         """Run a command that has to fail; all it says."""
@@ -227,10 +226,18 @@ def check_verify_notices(system):
     page.write_bytes(kept)
 
 
+def check_few(system, before, limit):
+    """Who installs an allocator does not want half a desktop with it."""
+    size = sum((system.root / name).lstat().st_size for name in system.names() - before)
+    if size > limit:
+        fail(f"{size >> 20} MiB were installed, more than {limit >> 20}")
+
+
 def by_apt(system, package, version, build):
     """apt finds what is missing, and takes it away again."""
     before = system.names()
     system.install(package)
+    check_few(system, before, 16 << 20)
     check_installed(system, version, build)
     check_verify_notices(system)
     system.run("apt-get", "autoremove", "-y", "--purge", "unsplit")
