@@ -36,6 +36,15 @@ class Case(unittest.TestCase):
         self.addCleanup(directory.cleanup)
         self.directory = Path(directory.name)
 
+    def library(self, code):
+        """A library that runs this code when it is loaded."""
+        path = self.directory / "made.so"
+        headers = "".join(f"#include <{name}.h>\n" for name in ("stdio", "stdlib", "unistd"))
+        source = f"{headers}__attribute__((constructor)) static void start(void) {{ {code} }}\n"
+        subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", path], input=source,
+                       text=True, check=True)
+        return path
+
 
 class Refusals(Case):
     def refuses(self, message, *arguments):
@@ -86,11 +95,7 @@ class Peers(Case):
         self.assertEqual(self.parse(",A=x=1,2=3,a.b=4,,B=5"), {"A": "x=1,2=3,a.b=4,", "B": "5"})
 
     def test_what_a_library_says_of_its_settings_is_passed_on(self):
-        library = self.directory / "says.so"
-        source = ('__attribute__((constructor)) static void say(void) { if (getenv("SAY"))'
-                  ' fputs("1\\n2\\n3\\n4\\n", stderr); }')
-        subprocess.run(["cc", "-shared", "-fPIC", "-include", "stdlib.h", "-include", "stdio.h",
-                        "-x", "c", "-", "-o", library], input=source, text=True, check=True)
+        library = self.library('if (getenv("SAY")) fputs("1\\n2\\n3\\n4\\n", stderr);')
         for env, noted in (({"SAY": "1"}, ["x says: 1; 2; 3"]), ({}, [])):
             notes = []
             found = allocators.find({"x": (str(library), env)}, notes.append)
@@ -127,16 +132,20 @@ class Quick(Case):
         self.assertIn("unsplit", (plots / "memory-lifecycle.svg").read_text())
 
     def test_a_peer_that_fails_is_a_row_and_no_error(self):
-        library = self.directory / "bad.so"
-        source = ("__attribute__((constructor)) static void end(void)"
-                  "{ if (getenv(\"BAD\")) _exit(3); }")
-        subprocess.run(["cc", "-shared", "-fPIC", "-include", "stdlib.h", "-include", "unistd.h",
-                        "-x", "c", "-", "-o", library], input=source, text=True, check=True)
+        library = self.library('if (getenv("BAD")) _exit(3);')
         done = compare("--quick", "--only", "plain glibc,bad,unsplit", "--workload", "pipe",
                        "--peer", f"bad={library},BAD=1")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("| bad | failed |", done.stdout)
         self.assertIn("pipe under bad: simulate ended with status 3", done.stderr)
+
+    def test_a_server_that_fails_is_quoted(self):
+        self.directory.chmod(0o755)  # the server of postgres is not root
+        library = self.library('if (!getenv("BAD")) return;'
+                               'fputs("first\\nbad luck\\n", stderr); _exit(3);')
+        done = compare("--quick", "--only", "bad", "--workload", "postgres",
+                       "--peer", f"bad={library},BAD=yes")
+        self.assertIn("postgres under bad: postgres did not start: bad luck\n", done.stderr)
 
 
 class Ended(Case):
