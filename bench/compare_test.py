@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ HERE = Path(__file__).resolve().parent
 BUILD = os.environ.get("COMPARE_BUILD", str(HERE.parent / "build"))
 sys.path.insert(0, str(HERE))
 
+import allocators  # noqa: E402
 import measure  # noqa: E402
 import summary  # noqa: E402
 import tables  # noqa: E402
@@ -34,6 +36,15 @@ class Case(unittest.TestCase):
         self.addCleanup(directory.cleanup)
         self.directory = Path(directory.name)
 
+    def library(self, code):
+        """A library that runs this code when it is loaded."""
+        path = self.directory / "made.so"
+        headers = "".join(f"#include <{name}.h>\n" for name in ("stdio", "stdlib", "unistd"))
+        source = f"{headers}__attribute__((constructor)) static void start(void) {{ {code} }}\n"
+        subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", path], input=source,
+                       text=True, check=True)
+        return path
+
 
 class Refusals(Case):
     def refuses(self, message, *arguments):
@@ -51,6 +62,12 @@ class Refusals(Case):
         self.refuses("--peer 'x' is not NAME=LIBRARY", "--peer", "x")
         self.refuses("--peer x: 'y' is not VARIABLE=VALUE", "--peer", f"x={__file__},y")
         self.refuses("cannot be preloaded", "--only", "x", "--peer", f"x={__file__}")
+        self.refuses("a name has no comma", "--peer", f"x,y={__file__}")
+        self.refuses("'unsplit' is taken", "--peer", f"unsplit={__file__}")
+        self.refuses("--peer jemalloc: there is one of that name", "--peer",
+                     f"jemalloc={__file__}")
+        self.refuses("--peer x: there is one of that name", "--peer", f"x={__file__}",
+                     "--peer", f"x={__file__},A=1")
 
     def test_options(self):
         self.refuses("--rounds takes a number from 1, not 0", "--rounds", "0")
@@ -58,6 +75,31 @@ class Refusals(Case):
         self.refuses("unrecognized arguments: --fast", "--fast")
         self.refuses("there is no directory", "--json", "/nowhere/file")
         self.refuses("nothing is built there", "--build", "/nowhere")
+
+
+class Peers(Case):
+    """What is made of --peer."""
+
+    def parse(self, settings):
+        name, library, env = allocators.parse_peer(f"new one={__file__}{settings}")
+        self.assertEqual((name, library), ("new one", __file__))
+        return env
+
+    def test_variables(self):
+        self.assertEqual(self.parse(""), {})
+        self.assertEqual(self.parse(",A=1,_b2="), {"A": "1", "_b2": ""})
+
+    def test_commas_in_values(self):
+        self.assertEqual(self.parse(",MALLOC_CONF=thp:always,hpa:true,MORE=1,2"),
+                         {"MALLOC_CONF": "thp:always,hpa:true", "MORE": "1,2"})
+        self.assertEqual(self.parse(",A=x=1,2=3,a.b=4,,B=5"), {"A": "x=1,2=3,a.b=4,", "B": "5"})
+
+    def test_what_a_library_says_of_its_settings_is_passed_on(self):
+        library = self.library('if (getenv("SAY")) fputs("1\\n2\\n3\\n4\\n", stderr);')
+        for env, noted in (({"SAY": "1"}, ["x says: 1; 2; 3"]), ({}, [])):
+            notes = []
+            found = allocators.find({"x": (str(library), env)}, notes.append)
+            self.assertEqual((found["x"], notes), ({"LD_PRELOAD": str(library), **env}, noted))
 
 
 class Quick(Case):
@@ -90,16 +132,48 @@ class Quick(Case):
         self.assertIn("unsplit", (plots / "memory-lifecycle.svg").read_text())
 
     def test_a_peer_that_fails_is_a_row_and_no_error(self):
-        library = self.directory / "bad.so"
-        source = ("__attribute__((constructor)) static void end(void)"
-                  "{ if (getenv(\"BAD\")) _exit(3); }")
-        subprocess.run(["cc", "-shared", "-fPIC", "-include", "stdlib.h", "-include", "unistd.h",
-                        "-x", "c", "-", "-o", library], input=source, text=True, check=True)
+        library = self.library('if (getenv("BAD")) _exit(3);')
         done = compare("--quick", "--only", "plain glibc,bad,unsplit", "--workload", "pipe",
                        "--peer", f"bad={library},BAD=1")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("| bad | failed |", done.stdout)
         self.assertIn("pipe under bad: simulate ended with status 3", done.stderr)
+
+    def test_a_server_that_fails_is_quoted(self):
+        self.directory.chmod(0o755)  # the server of postgres is not root
+        library = self.library('if (!getenv("BAD")) return;'
+                               'fputs("first\\nbad luck\\n", stderr); _exit(3);')
+        done = compare("--quick", "--only", "bad", "--workload", "postgres",
+                       "--peer", f"bad={library},BAD=yes")
+        self.assertIn("postgres under bad: postgres did not start: bad luck\n", done.stderr)
+
+
+class Ended(Case):
+    """The mode of THP is restored, whatever ends the comparison.  A directory stands for that of
+    the kernel."""
+
+    def ended_by(self, number):
+        knob = self.directory / "enabled"
+        knob.write_text("always [madvise] never")
+        script = (f"import pathlib, runpy, sys; sys.path.insert(0, '{HERE}'); import measure; "
+                  f"measure.THP = pathlib.Path('{self.directory}'); "
+                  f"runpy.run_path('{HERE / 'compare'}', run_name='__main__')")
+        process = subprocess.Popen(
+            [sys.executable, "-B", "-c", script, "--build", BUILD, "--only", "plain glibc",
+             "--workload", "churn", "--thp", "always"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        with process:
+            self.assertIn("round 1 of 3: churn", process.stderr.readline())
+            self.assertEqual(knob.read_text(), "always")
+            process.send_signal(number)
+            process.stderr.read()
+        self.assertEqual((process.returncode, knob.read_text()), (128 + number, "madvise"))
+
+    def test_interrupted(self):
+        self.ended_by(signal.SIGINT)
+
+    def test_terminated(self):
+        self.ended_by(signal.SIGTERM)
 
 
 class Watched(Case):
@@ -156,6 +230,14 @@ class Figures(Case):
         self.assertEqual((s["small"], s["worst"], s["worst_workload"]), (1, 2, "a"))
         self.assertEqual((s["coverage"], s["coverage_workload"], s["deferred"]), (0.9, "a", 3))
         self.assertIsNone(s["drained"])
+
+    def test_who_has_no_huge_pages_is_said_if_it_is_there(self):
+        for mode, names, wanted in (("madvise", ("tcmalloc", "x"), True),
+                                    ("always", ("tcmalloc", "x"), False),
+                                    ("madvise", ("x",), False)):
+            figures = {"true": {name: made_up(1) for name in names}}
+            text = tables.markdown(mode, 1, {"true": workloads.ALL["true"]}, figures, [])
+            self.assertEqual("No huge pages in this mode: tcmalloc." in text, wanted, text)
 
     def test_table_leaves_out_columns_without_figures(self):
         text = "\n".join(tables.of_workload(workloads.ALL["true"], {"x": made_up(0.25),

@@ -1,5 +1,6 @@
 """The comparison as Markdown."""
 
+from allocators import DO_NOT_ASK
 from summary import compare, summarize
 
 MIB = 1 << 20
@@ -73,8 +74,9 @@ def markdown(mode, rounds, workloads, medians, left_out):
     """Everything, as one text."""
     lines = [f"Medians of {rounds} round{'s' * (rounds > 1)}, "
              f"transparent_hugepage/enabled={mode or 'not known'}."]
-    if mode == "madvise":
-        lines.append("mimalloc and tcmalloc have no huge pages in this mode.")
+    asking_not = [name for name in DO_NOT_ASK if any(name in by for by in medians.values())]
+    if mode == "madvise" and asking_not:
+        lines.append(f"No huge pages in this mode: {', '.join(asking_not)}.")
     lines += ["", *of_summary(workloads, medians)]
     for name, by_allocator in medians.items():
         lines += of_workload(workloads[name], by_allocator)

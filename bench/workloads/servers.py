@@ -33,23 +33,42 @@ class Server(Workload):
     def command(self, directory):
         raise NotImplementedError
 
+    def command_with(self, env, directory):
+        """The command, and the environment to start it with."""
+        return self.command(directory), env
+
     def load(self, setting, process, directory):
         """Wait until it is up, and load it.  Returns the seconds and the 99.9 % latency in ms."""
         raise NotImplementedError
 
     def run(self, setting, env, first):
         directory = self.directory(setting)
+        with open(directory / "said", "w+") as said:
+            try:
+                figures = self.run_in(setting, env, directory, said)
+            except Failure as failure:
+                raise Failure(f"{failure}{last_line(said)}") from None
+        shutil.rmtree(directory)
+        return figures
+
+    def run_in(self, setting, env, directory, said):
         with Watch(INTERVAL) as watch:
-            process = watch.start(self.command(directory), env, stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.DEVNULL)
+            process = watch.start(*self.command_with(env, directory), stdout=subprocess.DEVNULL,
+                                  stderr=said)
             seconds, latency = self.load(setting, process, directory)
             expect_preloaded(process, env)
             time.sleep(0 if setting.quick else self.rest)
             last = watch.look()
             process.send_signal(signal.SIGINT)
             expect(watch.wait() == 0, f"the server ended with status {process.returncode}")
-        shutil.rmtree(directory)
         return outcome(watch, seconds, latency_ms=latency, coverage_last=coverage(last))
+
+
+def last_line(said):
+    """What the server complained of last, to be put behind a message."""
+    said.seek(0)
+    lines = said.read().strip().splitlines()
+    return f": {lines[-1]}" if lines else ""
 
 
 def expect_preloaded(process, env):
@@ -188,6 +207,12 @@ class Postgres(Server):
             os.chown(path, pwd.getpwnam("postgres").pw_uid, -1)
         return path
 
+    def command_with(self, env, directory):
+        """What changes the user is left out: threads, as jemalloc's background_thread, make that
+        fail."""
+        words = [f"{name}={value}" for name, value in env.items()]
+        return self.as_user("/usr/bin/env", *words, *self.postgres(directory)), {}
+
     def as_user(self, *argv):
         if os.geteuid() == 0:
             return ["/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups",
@@ -201,7 +226,8 @@ class Postgres(Server):
         timed(self.as_user(postgres_tool("initdb"), "-D", self.data, "-A", "trust", "--no-sync",
                            "--locale=C", "-E", "UTF8", "-U", "postgres"), cwd=self.data)
         directory = self.directory(setting)
-        process = subprocess.Popen(self.command(directory), stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(self.as_user(*self.postgres(directory)),
+                                   stderr=subprocess.DEVNULL)
         try:
             self.wait_for(process, directory)
             timed(self.pgbench(directory, "-i", "-q", "-s", 1 if setting.quick else 5))
@@ -209,10 +235,10 @@ class Postgres(Server):
             process.send_signal(signal.SIGINT)
             process.wait()
 
-    def command(self, directory):
-        return self.as_user(postgres_tool("postgres"), "-D", self.data, "-k", directory,
-                            "-c", "listen_addresses=", "-c", "fsync=off", "-c", "autovacuum=off",
-                            "-c", "max_parallel_workers_per_gather=0")
+    def postgres(self, directory):
+        return [postgres_tool("postgres"), "-D", self.data, "-k", directory,
+                "-c", "listen_addresses=", "-c", "fsync=off", "-c", "autovacuum=off",
+                "-c", "max_parallel_workers_per_gather=0"]
 
     def pgbench(self, directory, *options):
         return [postgres_tool("pgbench"), "-h", directory, "-U", "postgres", "-n",

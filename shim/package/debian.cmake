@@ -19,8 +19,10 @@ set(CPACK_DEBIAN_PACKAGE_SECTION libs)
 # Dependencies are those of the files in the package, as dpkg-shlibdeps finds them; packages that
 # are built against ours find it by the shlibs file.
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-# Opened when they are needed: NUMA nodes that rules name; plots.
-set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libnuma1, gnuplot-nox")
+# Opened where there are several NUMA nodes, or rules name one.
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libnuma1")
+# Only plot needs it, and apt would bring 300 MB with it.
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "gnuplot-nox")
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
 

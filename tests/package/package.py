@@ -29,6 +29,21 @@ def run(*command, expect=0, **environment):
     return done.stdout
 
 
+def skip(message):
+    print(f"skipped: {message}")
+    sys.exit(SKIPPED)
+
+
+def pack(build, directory):
+    """The path of the Debian package, which is made in that directory."""
+    for tool in ("dpkg-deb", "dpkg-shlibdeps"):
+        if not shutil.which(tool):
+            skip(f"there is no {tool}")
+    run("cpack", "-G", "DEB", "-B", directory, "--config", build / "CPackConfig.cmake")
+    (package,) = directory.glob("unsplit_*.deb")
+    return package
+
+
 class Installed:
     """What lies below a scratch directory, of which `usr` is the prefix."""
 
@@ -44,13 +59,7 @@ class Installed:
         self.pkg_config = {"PKG_CONFIG_PATH": str(self.libdir / "pkgconfig")}
 
     def unpack(self):
-        for tool in ("dpkg-deb", "dpkg-shlibdeps"):
-            if not shutil.which(tool):
-                print(f"there is no {tool}")
-                sys.exit(SKIPPED)
-        run("cpack", "-G", "DEB", "-B", self.scratch / "packed",
-            "--config", self.build / "CPackConfig.cmake")
-        (package,) = (self.scratch / "packed").glob("unsplit_*.deb")
+        package = pack(self.build, self.scratch / "packed")
         run("dpkg-deb", "-x", package, self.root)
         check_control(package, self.version)
         # A tree that stands for /: what unsplit.pc says is looked up below it.
