@@ -1,0 +1,273 @@
+#include "map/row.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h> /* PROT_*, MAP_*, MADV_*: no call is made from here */
+
+#include "kernel/mapping.h"
+#include "map/place.h"
+#include "report/stats.h"
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+enum { ROWS = 8, ROW_UNITS = 16 };
+enum { RESERVE = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE };
+
+/*
+ * start                 next            reserved                     end
+ *   | pieces, or holes    | not mapped    | mapped, without access     |
+ *
+ * BUSY: one caller changes it.  WAITING: nothing was unmapped yet of [next, piece_end), which was
+ * taken last.
+ */
+struct row {
+	enum row_state { NONE, BUSY, READY, WAITING } state;
+	uintptr_t start, next, reserved, end;
+	uintptr_t piece_end;
+	uintptr_t collapsed; /* units below were tried */
+	const void *caller;  /* of the last piece */
+};
+
+static struct row rows[ROWS];
+bool rows_used;
+
+static bool enter(struct row *row, enum row_state from)
+{
+	unsigned state = from;
+
+	return at_get(&row->state) == from && at_cas((unsigned *)&row->state, &state, BUSY);
+}
+
+static void leave(struct row *row, enum row_state to)
+{
+	at_publish(&row->state, to);
+}
+
+bool row_wants(const struct reservation *r, size_t align)
+{
+	size_t kept = r->bytes - (align - machine.page);
+
+	return r->bytes < machine.unit && !(kept & (align - 1));
+}
+
+/* ---- taking ---- */
+
+static void close_row(struct row *row)
+{
+	if (row->end > row->reserved)
+		kernel_map->munmap((void *)row->reserved, row->end - row->reserved);
+	leave(row, NONE);
+}
+
+/* The last piece of a row may reach beyond its units. */
+static bool open_row(struct row *row)
+{
+	size_t bytes = (ROW_UNITS + 1) * machine.unit;
+	uintptr_t start = reserve_place(bytes, 0, RESERVE);
+
+	if (!start)
+		return false;
+	row->start = row->next = row->reserved = row->collapsed = start;
+	row->end = start + bytes;
+	return true;
+}
+
+static uintptr_t usable_end(const struct row *row)
+{
+	return row->end - machine.unit;
+}
+
+/* Map what is not mapped of the next piece; a kernel that does not know MAP_FIXED_NOREPLACE may
+ * map it elsewhere. */
+static bool fill_gap(const struct row *row, size_t bytes)
+{
+	uintptr_t end = row->next + bytes < row->reserved ? row->next + bytes : row->reserved;
+	size_t gap = end - row->next;
+
+	if (!gap)
+		return true;
+	long got = kernel_map->mmap((void *)row->next, gap, PROT_NONE,
+	                            RESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+	if (got >= 0 && got != (long)row->next)
+		kernel_map->munmap((void *)got, gap);
+	if (got != (long)row->next)
+		return false;
+	not_placed(got, gap);
+	return true;
+}
+
+/* Somebody is in the way: go on at the next unit. */
+static void skip(struct row *row)
+{
+	uintptr_t next = (row->reserved + machine.unit - 1) & -machine.unit;
+
+	kernel_map->munmap((void *)row->reserved, next - row->reserved);
+	row->next = row->reserved = next;
+}
+
+/* Of a row that is BUSY. */
+static uintptr_t take_from(struct row *row, const struct reservation *r)
+{
+	if (row->next < usable_end(row) && !fill_gap(row, r->bytes))
+		skip(row);
+	if (row->next >= usable_end(row)) {
+		close_row(row);
+		return 0;
+	}
+	uintptr_t piece = row->next;
+	row->piece_end = piece + r->bytes;
+	if (row->piece_end > row->reserved)
+		row->reserved = row->piece_end;
+	row->caller = r->caller;
+	leave(row, WAITING);
+	return piece;
+}
+
+static bool fits(const struct row *row, size_t align)
+{
+	return !(at_get(&row->next) & (align - 1));
+}
+
+static uintptr_t take_from_any(const struct reservation *r, size_t align)
+{
+	uintptr_t piece = 0;
+
+	for (struct row *row = rows; row < rows + ROWS && !piece; row++)
+		if (fits(row, align) && enter(row, READY))
+			piece = take_from(row, r);
+	return piece;
+}
+
+static uintptr_t take_from_new(const struct reservation *r)
+{
+	for (struct row *row = rows; row < rows + ROWS; row++)
+		if (enter(row, NONE)) {
+			if (open_row(row))
+				return take_from(row, r);
+			leave(row, NONE);
+			return 0;
+		}
+	return 0;
+}
+
+long row_take(const struct reservation *r, size_t align)
+{
+	uintptr_t piece = take_from_any(r, align);
+
+	if (!piece)
+		piece = take_from_new(r);
+	if (!piece)
+		return -ENOMEM;
+	at_set(&rows_used, true);
+	stat_add(map_packed, 1);
+	return (long)piece;
+}
+
+/* ---- what becomes of them ---- */
+
+static bool meets(struct span s, uintptr_t start, uintptr_t end)
+{
+	return s.start < end && start < s.end;
+}
+
+/* Something else lies in what a row had reserved for later: it is the row's no more. */
+static void lose(struct span s)
+{
+	for (struct row *row = rows; row < rows + ROWS; row++)
+		if (meets(s, at_get(&row->reserved), at_get(&row->end)) &&
+		    (enter(row, READY) || enter(row, WAITING)))
+			leave(row, NONE);
+}
+
+/* The end of the last piece, or all of it. */
+static void trimmed(struct row *row, struct span s)
+{
+	if (s.start == row->next)
+		aligner_insists(row->caller);
+	row->next = s.start;
+	leave(row, READY);
+}
+
+void row_unmapped(struct span s)
+{
+	for (struct row *row = rows; row < rows + ROWS; row++) {
+		if (s.end != at_get(&row->piece_end) || !enter(row, WAITING))
+			continue;
+		if (s.end == row->piece_end && s.start >= row->next)
+			return trimmed(row, s);
+		leave(row, WAITING);
+	}
+	lose(s);
+}
+
+void row_replaced(struct span s)
+{
+	lose(s);
+}
+
+/* ---- full units ---- */
+
+/* Whether it is huge now.  That the call succeeds does not say so: it passes over mappings that do
+ * not hold a unit. */
+static bool make_huge(uintptr_t unit)
+{
+	struct kernel_unit now;
+	long result = kernel_map->madvise((void *)unit, machine.unit, MADV_COLLAPSE);
+
+	if (result == -EAGAIN)
+		result = kernel_map->madvise((void *)unit, machine.unit, MADV_COLLAPSE);
+	return !result && (kernel->survey((void *)unit, 1, &now) || now.huge);
+}
+
+/* The advice comes last: somebody else may have a mapping where the program unmapped a piece. */
+static void collapse(uintptr_t unit)
+{
+	struct span s = {unit, unit + machine.unit};
+
+	if (note_get(unit) & NOTE_PLACED || !notes_place(s.start, s.end, 0))
+		return;
+	if (make_huge(unit))
+		kernel_map->madvise((void *)unit, machine.unit, MADV_HUGEPAGE);
+	else
+		notes_forget(s.start, s.end);
+}
+
+/* Sets where the full units begin that were not tried yet, and where they end.  False if `s` lies
+ * in no unit of this row that is full. */
+static bool full_units(struct row *row, struct span s, struct span *full)
+{
+	enum row_state state = at_get(&row->state);
+
+	if (!meets(s, at_get(&row->start), at_get(&row->end)) ||
+	    (state != READY && state != WAITING) || !enter(row, state))
+		return false;
+	*full = (struct span){row->collapsed, row->next & -machine.unit};
+	bool inside = meets(s, row->start, full->end);
+	if (inside)
+		row->collapsed = full->end;
+	leave(row, state);
+	return inside;
+}
+
+/* Any that were filled before it was known that the program is big, or out of turn. */
+void row_opened(struct span s)
+{
+	struct span full;
+
+	for (struct row *row = rows; row < rows + ROWS && aligner_big(); row++) {
+		if (!full_units(row, s, &full))
+			continue;
+		for (uintptr_t unit = full.start; unit < full.end; unit += machine.unit)
+			collapse(unit);
+		if ((s.start & -machine.unit) < full.start)
+			collapse(s.start & -machine.unit);
+	}
+}
+
+void row_reset(void)
+{
+	memset(rows, 0, sizeof(rows));
+	rows_used = false;
+}
