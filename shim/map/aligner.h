@@ -1,10 +1,10 @@
 /*
  * aligner.h: who asks for more than it needs, only to have it aligned.
  *
- * An allocator whose chunks must lie on their own size (V8: 256 KiB) cannot ask the kernel for that.
- * It reserves a chunk and as much again less one page, at an address that it made up at random,
- * unmaps what it does not need, and opens the rest.  None of these mappings holds a unit, and at
- * random addresses they never come together, so such a program has no huge page.
+ * An allocator whose chunks must lie on their own size (V8: 256 KiB) cannot ask the kernel for
+ * that. It reserves a chunk and as much again less one page, at an address that it made up at
+ * random, unmaps what it does not need, and opens the rest.  None of these mappings holds a unit,
+ * and at random addresses they never come together, so such a program has no huge page.
  *
  * A hint must be followed if the program relies on it, and from one call nobody can tell.  So we
  * watch what a caller (the return address of mmap) does with what the kernel gave it.  It is proven

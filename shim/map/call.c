@@ -58,11 +58,15 @@ long map_munmap(void *addr, size_t bytes)
 
 /* ---- mprotect ---- */
 
-/* On part of a unit it ends the huge page, but leaves nothing partially mapped (K2). */
+/* On part of a unit it ends the huge page, but leaves nothing partially mapped (K2).  Who closes a
+ * part will likely give it up next (V8 does), and to split what is no longer mapped by one entry
+ * counts as a deferred split, though none is left: so it comes first. */
 static long protect_noted(struct span s, int protection)
 {
 	span_without_pads(s);
 	s.end = span_with_pad(s);
+	if (protection == PROT_NONE)
+		span_cut(s);
 	return kernel_map->mprotect((void *)s.start, span_bytes(s), protection);
 }
 

@@ -26,8 +26,9 @@ struct row {
 	enum row_state { NONE, BUSY, READY, WAITING } state;
 	uintptr_t start, next, reserved, end;
 	uintptr_t piece_end;
-	uintptr_t collapsed; /* units below were tried */
-	const void *caller;  /* of the last piece */
+	uintptr_t untried;  /* units from here on were not tried to collapse */
+	uintptr_t again;    /* a unit that the kernel could not collapse for the moment, or 0 */
+	const void *caller; /* of the last piece */
 };
 
 static struct row rows[ROWS];
@@ -69,8 +70,9 @@ static bool open_row(struct row *row)
 
 	if (!start)
 		return false;
-	row->start = row->next = row->reserved = row->collapsed = start;
+	row->start = row->next = row->reserved = row->untried = start;
 	row->end = start + bytes;
+	row->again = 0;
 	return true;
 }
 
@@ -209,61 +211,66 @@ void row_replaced(struct span s)
 
 /* ---- full units ---- */
 
-/* Whether it is huge now.  That the call succeeds does not say so: it passes over mappings that do
- * not hold a unit. */
-static bool make_huge(uintptr_t unit)
+/* That the call succeeds does not say that it is huge: it passes over mappings that do not hold a
+ * unit. */
+static bool is_huge(uintptr_t unit)
 {
 	struct kernel_unit now;
-	long result = kernel_map->madvise((void *)unit, machine.unit, MADV_COLLAPSE);
 
-	if (result == -EAGAIN)
-		result = kernel_map->madvise((void *)unit, machine.unit, MADV_COLLAPSE);
-	return !result && (kernel->survey((void *)unit, 1, &now) || now.huge);
+	return kernel->survey((void *)unit, 1, &now) || now.huge;
 }
 
 /* The advice comes last: somebody else may have a mapping where the program unmapped a piece. */
-static void collapse(uintptr_t unit)
+static void collapse(struct row *row, uintptr_t unit)
 {
 	struct span s = {unit, unit + machine.unit};
 
 	if (note_get(unit) & NOTE_PLACED || !notes_place(s.start, s.end, 0))
 		return;
-	if (make_huge(unit))
+	long result = kernel_map->madvise((void *)unit, machine.unit, MADV_COLLAPSE);
+	if (!result && is_huge(unit)) {
 		kernel_map->madvise((void *)unit, machine.unit, MADV_HUGEPAGE);
-	else
-		notes_forget(s.start, s.end);
+		return;
+	}
+	notes_forget(s.start, s.end);
+	if (result == -EAGAIN)
+		at_set(&row->again, unit);
 }
 
-/* Sets where the full units begin that were not tried yet, and where they end.  False if `s` lies
- * in no unit of this row that is full. */
-static bool full_units(struct row *row, struct span s, struct span *full)
+/* Take the full units that were not tried yet. */
+static struct span untried_units(struct row *row)
 {
 	enum row_state state = at_get(&row->state);
+	struct span units = {0, 0};
 
-	if (!meets(s, at_get(&row->start), at_get(&row->end)) ||
-	    (state != READY && state != WAITING) || !enter(row, state))
-		return false;
-	*full = (struct span){row->collapsed, row->next & -machine.unit};
-	bool inside = meets(s, row->start, full->end);
-	if (inside)
-		row->collapsed = full->end;
+	if ((state != READY && state != WAITING) || !enter(row, state))
+		return units;
+	units = (struct span){row->untried, row->next & -machine.unit};
+	row->untried = units.end;
 	leave(row, state);
-	return inside;
+	return units;
 }
 
-/* Any that were filled before it was known that the program is big, or out of turn. */
+/* Any that were filled before it was known that the program is big, one for which it was not the
+ * moment, and that of `s`, which may have been tried before `s` was opened. */
+static void opened_in(struct row *row, struct span s)
+{
+	uintptr_t again = at_swap(&row->again, 0), own = s.start & -machine.unit;
+	struct span units = untried_units(row);
+
+	if (again)
+		collapse(row, again);
+	for (uintptr_t unit = units.start; unit < units.end; unit += machine.unit)
+		collapse(row, unit);
+	if (own + machine.unit <= at_get(&row->next))
+		collapse(row, own);
+}
+
 void row_opened(struct span s)
 {
-	struct span full;
-
-	for (struct row *row = rows; row < rows + ROWS && aligner_big(); row++) {
-		if (!full_units(row, s, &full))
-			continue;
-		for (uintptr_t unit = full.start; unit < full.end; unit += machine.unit)
-			collapse(unit);
-		if ((s.start & -machine.unit) < full.start)
-			collapse(s.start & -machine.unit);
-	}
+	for (struct row *row = rows; row < rows + ROWS && aligner_big(); row++)
+		if (meets(s, at_get(&row->start), at_get(&row->end)))
+			opened_in(row, s);
 }
 
 void row_reset(void)
