@@ -19,13 +19,14 @@ enum { RESERVE = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE };
  * start                 next            reserved                     end
  *   | pieces, or holes    | not mapped    | mapped, without access     |
  *
- * BUSY: one caller changes it.  WAITING: nothing was unmapped yet of [next, piece_end), which was
- * taken last.
+ * BUSY: one caller changes it.  TAKEN: nothing was unmapped yet of the last piece.  TRIMMED: it was
+ * not opened yet.  Pieces should be opened one after the other: what is touched on both sides of a
+ * piece that is not open stays two mappings for ever, and they hold no huge page together.
  */
 struct row {
-	enum row_state { NONE, BUSY, READY, WAITING } state;
+	enum row_state { NONE, BUSY, READY, TAKEN, TRIMMED } state;
 	uintptr_t start, next, reserved, end;
-	uintptr_t piece_end;
+	struct span piece;  /* the last one, as it was taken */
 	uintptr_t untried;  /* units from here on were not tried to collapse */
 	uintptr_t again;    /* a unit that the kernel could not collapse for the moment, or 0 */
 	const void *caller; /* of the last piece */
@@ -118,12 +119,12 @@ static uintptr_t take_from(struct row *row, const struct reservation *r)
 		close_row(row);
 		return 0;
 	}
-	uintptr_t piece = row->next;
-	row->piece_end = piece + r->bytes;
-	if (row->piece_end > row->reserved)
-		row->reserved = row->piece_end;
+	row->piece = (struct span){row->next, row->next + r->bytes};
+	uintptr_t piece = row->piece.start;
+	if (row->piece.end > row->reserved)
+		row->reserved = row->piece.end;
 	row->caller = r->caller;
-	leave(row, WAITING);
+	leave(row, TAKEN);
 	return piece;
 }
 
@@ -132,12 +133,12 @@ static bool fits(const struct row *row, size_t align)
 	return !(at_get(&row->next) & (align - 1));
 }
 
-static uintptr_t take_from_any(const struct reservation *r, size_t align)
+static uintptr_t take_from_any(const struct reservation *r, size_t align, enum row_state in)
 {
 	uintptr_t piece = 0;
 
 	for (struct row *row = rows; row < rows + ROWS && !piece; row++)
-		if (fits(row, align) && enter(row, READY))
+		if (fits(row, align) && enter(row, in))
 			piece = take_from(row, r);
 	return piece;
 }
@@ -156,10 +157,12 @@ static uintptr_t take_from_new(const struct reservation *r)
 
 long row_take(const struct reservation *r, size_t align)
 {
-	uintptr_t piece = take_from_any(r, align);
+	uintptr_t piece = take_from_any(r, align, READY);
 
 	if (!piece)
 		piece = take_from_new(r);
+	if (!piece)
+		piece = take_from_any(r, align, TRIMMED);
 	if (!piece)
 		return -ENOMEM;
 	at_set(&rows_used, true);
@@ -179,27 +182,29 @@ static void lose(struct span s)
 {
 	for (struct row *row = rows; row < rows + ROWS; row++)
 		if (meets(s, at_get(&row->reserved), at_get(&row->end)) &&
-		    (enter(row, READY) || enter(row, WAITING)))
+		    (enter(row, READY) || enter(row, TAKEN) || enter(row, TRIMMED)))
 			leave(row, NONE);
 }
 
 /* The end of the last piece, or all of it. */
 static void trimmed(struct row *row, struct span s)
 {
-	if (s.start == row->next)
+	bool all = s.start == row->piece.start;
+
+	if (all)
 		aligner_insists(row->caller);
 	row->next = s.start;
-	leave(row, READY);
+	leave(row, all ? READY : TRIMMED);
 }
 
 void row_unmapped(struct span s)
 {
 	for (struct row *row = rows; row < rows + ROWS; row++) {
-		if (s.end != at_get(&row->piece_end) || !enter(row, WAITING))
+		if (s.end != at_get(&row->piece.end) || !enter(row, TAKEN))
 			continue;
-		if (s.end == row->piece_end && s.start >= row->next)
+		if (s.end == row->piece.end && s.start >= row->piece.start)
 			return trimmed(row, s);
-		leave(row, WAITING);
+		leave(row, TAKEN);
 	}
 	lose(s);
 }
@@ -243,7 +248,7 @@ static struct span untried_units(struct row *row)
 	enum row_state state = at_get(&row->state);
 	struct span units = {0, 0};
 
-	if ((state != READY && state != WAITING) || !enter(row, state))
+	if (state == NONE || state == BUSY || !enter(row, state))
 		return units;
 	units = (struct span){row->untried, row->next & -machine.unit};
 	row->untried = units.end;
@@ -266,11 +271,21 @@ static void opened_in(struct row *row, struct span s)
 		collapse(row, own);
 }
 
+static void next_turn(struct row *row, struct span s)
+{
+	if (enter(row, TRIMMED))
+		leave(row, meets(s, row->piece.start, row->next) ? READY : TRIMMED);
+}
+
 void row_opened(struct span s)
 {
-	for (struct row *row = rows; row < rows + ROWS && aligner_big(); row++)
-		if (meets(s, at_get(&row->start), at_get(&row->end)))
+	for (struct row *row = rows; row < rows + ROWS; row++) {
+		if (!meets(s, at_get(&row->start), at_get(&row->end)))
+			continue;
+		next_turn(row, s);
+		if (aligner_big())
 			opened_in(row, s);
+	}
 }
 
 void row_reset(void)
