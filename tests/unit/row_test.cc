@@ -290,6 +290,17 @@ TEST_F(Row, LowHintsAreFollowedEvenOfAProvenCaller)
 	EXPECT_EQ(reserve(v8), hint_);
 }
 
+TEST_F(Row, SurplusAtAHintThatIsNotAlignedSaysNothing)
+{
+	Habit h;
+
+	h.first_hint += 64 << 10; // here it needs the surplus
+	prove(h);
+	h.step -= 64 << 10;
+	EXPECT_EQ(reserve(h), hint_);
+	EXPECT_EQ(hint_ % h.align, 0u) << "nothing is tested";
+}
+
 TEST_F(Row, SurplusMustBeForAlignment)
 {
 	Habit h;
