@@ -48,11 +48,14 @@ long map_munmap(void *addr, size_t bytes)
 		learn_unmapped(addr, bytes);
 	if (!span_of(&s, addr, bytes))
 		return kernel_map->munmap(addr, bytes);
+	unsigned quiet = row_quiet();
 	long result = span_noted(s) ? unmap_noted(s) : kernel_map->munmap(addr, bytes);
 	if (!result && aligner_watches)
 		aligner_unmapped(s);
-	if (!result && rows_used)
+	if (!result && rows_used) {
 		row_unmapped(s);
+		row_settle(s, quiet);
+	}
 	return result;
 }
 
@@ -110,6 +113,7 @@ long map_madvise(void *addr, size_t bytes, int advice)
 	if (advice == MADV_GUARD_INSTALL && span_with_pad(s) != s.end)
 		pad_drop(s.end - 1);
 	s.end = span_with_pad(s);
+	unsigned quiet = row_quiet();
 	if (takes_memory(advice))
 		span_cut_for_good(s);
 	if (advice == MADV_HUGEPAGE || advice == MADV_NOHUGEPAGE) {
@@ -117,7 +121,9 @@ long map_madvise(void *addr, size_t bytes, int advice)
 		notes_own(s.start, s.end);
 	}
 	long result = kernel_map->madvise(addr, span_bytes(s), advice);
-	if (!result && takes_memory(advice))
+	if (!result && takes_memory(advice)) {
+		row_settle(s, quiet);
 		span_mend(s);
+	}
 	return result;
 }

@@ -109,8 +109,8 @@ static long open_unit(unsigned n)
 	return (long)unit;
 }
 
-/* The kernel put somebody else where a piece was unmapped: the unit's note says no more that what is
- * left of it has our advice, and what is mapped over a part would not get it. */
+/* The kernel put somebody else where a piece was unmapped: the unit's note says no more that what
+ * is left of it has our advice, and what is mapped over a part would not get it. */
 static bool is_shared(const uint64_t *open)
 {
 	uint64_t word = at_acquire(open);

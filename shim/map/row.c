@@ -8,6 +8,9 @@
 #include "map/place.h"
 #include "report/stats.h"
 
+#ifndef MADV_COLD
+#define MADV_COLD 20
+#endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
@@ -33,6 +36,7 @@ struct row {
 };
 
 static struct row rows[ROWS];
+static unsigned begun, ended; /* collapses */
 bool rows_used;
 
 static bool enter(struct row *row, enum row_state from)
@@ -232,7 +236,9 @@ static void collapse(struct row *row, uintptr_t unit)
 
 	if (note_get(unit) & NOTE_PLACED || !notes_place(s.start, s.end, 0))
 		return;
+	__atomic_fetch_add(&begun, 1, __ATOMIC_SEQ_CST);
 	long result = kernel_map->madvise((void *)unit, machine.unit, MADV_COLLAPSE);
+	__atomic_fetch_add(&ended, 1, __ATOMIC_SEQ_CST);
 	if (!result && is_huge(unit)) {
 		kernel_map->madvise((void *)unit, machine.unit, MADV_HUGEPAGE);
 		return;
@@ -288,8 +294,29 @@ void row_opened(struct span s)
 	}
 }
 
+/* ---- who gives up a part meanwhile ---- */
+
+unsigned row_quiet(void)
+{
+	unsigned done = __atomic_load_n(&ended, __ATOMIC_SEQ_CST);
+
+	return done == __atomic_load_n(&begun, __ATOMIC_SEQ_CST) ? done : done - 1;
+}
+
+void row_settle(struct span s, unsigned quiet)
+{
+	uintptr_t ends[] = {s.start & -machine.unit, (s.end - 1) & -machine.unit};
+
+	if (__atomic_load_n(&begun, __ATOMIC_SEQ_CST) == quiet)
+		return;
+	for (unsigned i = 0; i < 2; i++)
+		if (note_get(ends[i]) & NOTE_PLACED)
+			kernel_map->madvise((void *)ends[i], machine.unit, MADV_COLD);
+}
+
 void row_reset(void)
 {
 	memset(rows, 0, sizeof(rows));
+	begun = ended = 0;
 	rows_used = false;
 }

@@ -30,6 +30,12 @@ void row_unmapped(struct span s);
 void row_replaced(struct span s);
 void row_opened(struct span s);
 
+/* While one thread gives up a part of a unit, another may collapse it between the cut (part.h) and
+ * the call itself.  Whoever gives up a part asks before the cut, and settles after the call: if a
+ * unit was collapsed meanwhile, what may be mapped in part is split then. */
+unsigned row_quiet(void);
+void row_settle(struct span s, unsigned quiet);
+
 /* Forget everything: between unit tests. */
 void row_reset(void);
 
