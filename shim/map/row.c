@@ -229,6 +229,42 @@ static bool is_huge(uintptr_t unit)
 	return kernel->survey((void *)unit, 1, &now) || now.huge;
 }
 
+/* Where memory is fragmented, the kernel may compact it for a long time before it has a huge page
+ * (100 ms have been seen), and it does so in the program's time. */
+#define SLOW_NS  (30 * 1000000ul)
+#define LEAST_NS (1000000ul)
+#define MOST_NS  (10000 * 1000000ul)
+
+static uint64_t not_before, wait; /* ns */
+
+static bool is_time(void)
+{
+	return !at_get(&wait) || kernel->now() >= at_get(&not_before);
+}
+
+/* The next wait is twice as long after one that was slow or failed, half as long after another. */
+static void paced(uint64_t start, bool failed)
+{
+	uint64_t now = kernel->now(), next = at_get(&wait) / 2;
+
+	if (failed || now - start >= SLOW_NS)
+		next = at_get(&wait) ? at_get(&wait) * 2 : LEAST_NS;
+	next = next > MOST_NS ? MOST_NS : next < LEAST_NS ? 0 : next;
+	at_set(&wait, next);
+	at_set(&not_before, now + next);
+}
+
+static long paced_collapse(uintptr_t unit)
+{
+	uint64_t start = kernel->now();
+
+	__atomic_fetch_add(&begun, 1, __ATOMIC_SEQ_CST);
+	long result = kernel_map->madvise((void *)unit, machine.unit, MADV_COLLAPSE);
+	__atomic_fetch_add(&ended, 1, __ATOMIC_SEQ_CST);
+	paced(start, result == -ENOMEM);
+	return result;
+}
+
 /* The advice comes last: somebody else may have a mapping where the program unmapped a piece. */
 static void collapse(struct row *row, uintptr_t unit)
 {
@@ -236,9 +272,7 @@ static void collapse(struct row *row, uintptr_t unit)
 
 	if (note_get(unit) & NOTE_PLACED || !notes_place(s.start, s.end, 0))
 		return;
-	__atomic_fetch_add(&begun, 1, __ATOMIC_SEQ_CST);
-	long result = kernel_map->madvise((void *)unit, machine.unit, MADV_COLLAPSE);
-	__atomic_fetch_add(&ended, 1, __ATOMIC_SEQ_CST);
+	long result = paced_collapse(unit);
 	if (!result && is_huge(unit)) {
 		kernel_map->madvise((void *)unit, machine.unit, MADV_HUGEPAGE);
 		return;
@@ -248,33 +282,34 @@ static void collapse(struct row *row, uintptr_t unit)
 		at_set(&row->again, unit);
 }
 
-/* Take the full units that were not tried yet. */
-static struct span untried_units(struct row *row)
+/* Take the next full unit that was not tried yet; 0 if there is none. */
+static uintptr_t take_untried(struct row *row)
 {
 	enum row_state state = at_get(&row->state);
-	struct span units = {0, 0};
+	uintptr_t unit = 0;
 
 	if (state == NONE || state == BUSY || !enter(row, state))
-		return units;
-	units = (struct span){row->untried, row->next & -machine.unit};
-	row->untried = units.end;
+		return 0;
+	if (row->untried + machine.unit <= row->next) {
+		unit = row->untried;
+		row->untried += machine.unit;
+	}
 	leave(row, state);
-	return units;
+	return unit;
 }
 
-/* Any that were filled before it was known that the program is big, one for which it was not the
- * moment, and that of `s`, which may have been tried before `s` was opened. */
+/* That of `s`, which may have been tried before `s` was opened, one for which it was not the
+ * moment, and any that were filled before it was known that the program is big. */
 static void opened_in(struct row *row, struct span s)
 {
-	uintptr_t again = at_swap(&row->again, 0), own = s.start & -machine.unit;
-	struct span units = untried_units(row);
+	uintptr_t own = s.start & -machine.unit, again = at_swap(&row->again, 0), unit;
 
+	if (own < at_get(&row->untried))
+		collapse(row, own);
 	if (again)
 		collapse(row, again);
-	for (uintptr_t unit = units.start; unit < units.end; unit += machine.unit)
+	while (is_time() && (unit = take_untried(row)))
 		collapse(row, unit);
-	if (own + machine.unit <= at_get(&row->next))
-		collapse(row, own);
 }
 
 static void next_turn(struct row *row, struct span s)
@@ -289,7 +324,7 @@ void row_opened(struct span s)
 		if (!meets(s, at_get(&row->start), at_get(&row->end)))
 			continue;
 		next_turn(row, s);
-		if (aligner_big())
+		if (aligner_big() && is_time())
 			opened_in(row, s);
 	}
 }
@@ -318,5 +353,6 @@ void row_reset(void)
 {
 	memset(rows, 0, sizeof(rows));
 	begun = ended = 0;
+	not_before = wait = 0;
 	rows_used = false;
 }

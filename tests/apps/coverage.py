@@ -151,7 +151,7 @@ def node(scratch):
     """V8 reserves its chunks at random hints, with more than it needs, and trims them."""
     session = scratch.session(preload=True)
     process = until_full(session, ["/usr/bin/node", session.write("fill.js", NODE)], "")
-    check_huge(process.pid, at_least=256 * MIB, share=0.97)
+    check_huge(process.pid, at_least=256 * MIB, share=0.95)
     finish(process)
 
 

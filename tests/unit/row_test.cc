@@ -30,8 +30,9 @@ constexpr int opened = PROT_READ | PROT_WRITE;
 constexpr int collapse = 25; // MADV_COLLAPSE
 constexpr int enough = 8;    // mappings that prove any caller
 
-int fail_at, fail_with, calls;
+int fail_at, fail_with, fail_collapse, calls;
 std::vector<uintptr_t> collapsed;
+uint64_t clock_now;
 
 bool fails()
 {
@@ -42,6 +43,8 @@ long advise(void *addr, size_t bytes, int advice)
 {
 	if (advice == collapse)
 		collapsed.push_back(reinterpret_cast<uintptr_t>(addr));
+	if (advice == collapse && fail_collapse)
+		return -fail_collapse;
 	return fails() ? -fail_with : raw_madvise(addr, bytes, advice);
 }
 
@@ -111,7 +114,8 @@ class Row : public testing::Test
 
 	void forget()
 	{
-		fail_at = calls = 0;
+		fail_at = fail_collapse = calls = 0;
+		clock_now = 1;
 		collapsed.clear();
 		notes_reset();
 		packing_reset();
@@ -239,6 +243,34 @@ TEST_F(Row, TheFirstOnesAreNotCollapsedYet)
 	for (int i = 0; i < 20; i++)
 		chunk(v8);
 	EXPECT_GE(collapsed.size(), 4u) << "those that were full before, too";
+}
+
+TEST_F(Row, NoHugePagesLeftIsNotAskedForEachTime)
+{
+	const Habit v8;
+
+	struct kernel slow_kernel = kernel_linux;
+	slow_kernel.now = [] { return clock_now; };
+	kernel = &slow_kernel;
+	prove(v8);
+	fail_collapse = ENOMEM;
+	for (int i = 0; i < 8 * 20; i++)
+		chunk(v8);
+	EXPECT_EQ(collapsed.size(), 1u);
+	for (int i = 0; i < 100; i++) {
+		clock_now += 100000000;
+		chunk(v8);
+	}
+	const size_t failed = collapsed.size();
+	EXPECT_GT(failed, 3u);
+	EXPECT_LT(failed, 20u) << "it waits longer and longer";
+	fail_collapse = 0;
+	for (int i = 0; i < 100; i++) {
+		clock_now += 10000000000;
+		chunk(v8);
+	}
+	EXPECT_GE(collapsed.size(), failed + 100 / 8) << "when there are some again, it goes on";
+	kernel = &kernel_linux;
 }
 
 TEST_F(Row, OthersGetTheirHints)
