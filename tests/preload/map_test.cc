@@ -388,6 +388,34 @@ TEST_F(Map, ChunksThatWereTrimmedAreHuge)
 	EXPECT_LE(huge(), unit); /* of the vector */
 }
 
+/* A forked child has none of them (MADV_DONTFORK), and takes its own. */
+TEST_F(Map, ChunksAreTakenInAForkedChild)
+{
+	std::vector<char *> chunks(100);
+
+	for (char *&p : chunks)
+		memset(p = chunk(), 1, chunk_bytes);
+	const pid_t child = fork();
+	if (!child) {
+		for (int i = 0; i < 100; i++) {
+			char *p = chunk();
+			if (mapped(chunks[i]) && chunks[i] != p)
+				_exit(2);
+			if (p[0] || p[chunk_bytes - 1])
+				_exit(3);
+			memset(p, 2, chunk_bytes);
+		}
+		_exit(HasFailure());
+	}
+	int status = -1;
+	waitpid(child, &status, 0);
+	EXPECT_EQ(status, 0);
+	for (char *p : chunks) {
+		EXPECT_EQ(p[chunk_bytes - 1], 1);
+		munmap(p, chunk_bytes);
+	}
+}
+
 /* V8 closes what it keeps for later, and then drops it. */
 TEST_F(Map, ChunksMayBeClosedAndDropped)
 {
