@@ -109,13 +109,25 @@ static long open_unit(unsigned n)
 	return (long)unit;
 }
 
+/* The kernel put somebody else where a piece was unmapped: the unit's note says no more that what
+ * is left of it has our advice, and what is mapped over a part would not get it. */
+static bool is_shared(const uint64_t *open)
+{
+	uint64_t word = at_acquire(open);
+
+	return word && !(note_get(address_of(word, 0)) & NOTE_PLACED);
+}
+
 long packing_take(size_t bytes)
 {
 	unsigned n = (unsigned)(bytes / slice());
 	uintptr_t piece = 0;
 
-	for (unsigned i = 0; i < OPEN_UNITS && !piece; i++)
+	for (unsigned i = 0; i < OPEN_UNITS && !piece; i++) {
+		if (is_shared(&open_units[i]))
+			close_unit(at_swap(&open_units[i], 0));
 		piece = take_from(&open_units[i], n);
+	}
 	long result = piece ? (long)piece : open_unit(n);
 	if (result >= 0)
 		stat_add(map_packed, 1);

@@ -9,6 +9,7 @@
 #include "kernel/sysfs.h"
 #include "map/map.h"
 #include "map/packing.h"
+#include "map/row.h"
 #include "options.h"
 #include "report/stats.h"
 #include "site/learn.h"
@@ -238,14 +239,38 @@ static bool may_share_unit(const struct plan *plan)
 	return !plan || (plan->pages != PAGES_BASE && !plan->node_mode && !plan->name[0]);
 }
 
+static struct reservation reservation_of(const void *addr, size_t bytes, const void *caller)
+{
+	return (struct reservation){(uintptr_t)addr, (bytes + machine.page - 1) & -machine.page,
+	                            caller};
+}
+
+/* With more than it needs, at a hint that does not matter to it: see aligner.h.  A really big one
+ * may be a reservation for code, or be carved up by the program. */
+static long place_aligned(const struct reservation *r, int protection, int flags,
+                          const struct plan *plan)
+{
+	size_t align = aligner_like(r, protection, flags) ? aligner_proven(r) : 0;
+
+	if (!align || notes_mappings() >= MOST_MAPPINGS)
+		return -1;
+	if (r->bytes >= machine.unit && r->bytes <= 32 * machine.unit)
+		return place(r->bytes, protection, flags, plan);
+	return row_wants(r, align) && may_share_unit(plan) ? row_take(r, align) : -1;
+}
+
 /* Where we want it; a negative value if the kernel shall decide. */
 static long map_new(void *addr, size_t bytes, int protection, int flags, long offset,
-                    const struct plan *plan)
+                    const void *caller, const struct plan *plan)
 {
+	struct reservation r = reservation_of(addr, bytes, caller);
+
 	if (!map_active || offset & (long)(machine.page - 1))
 		return -1;
 	if (!addr && is_big_and_plain(bytes, protection, flags))
 		return place(bytes, protection, flags, plan);
+	if (addr)
+		return place_aligned(&r, protection, flags, plan);
 	if (may_share_unit(plan) && is_packable(addr, bytes, protection, flags))
 		return packing_take(bytes);
 	return -1;
@@ -302,8 +327,9 @@ static void advise_shared(long result, size_t bytes, int flags)
 
 /* Where the kernel or the program chose. */
 static long map_there(void *addr, size_t bytes, int protection, int flags, int fd, long offset,
-                      const struct plan *plan)
+                      const void *caller, const struct plan *plan)
 {
+	struct reservation r = reservation_of(addr, bytes, caller);
 	long result =
 		not_placed(kernel_map->mmap(addr, bytes, protection, flags, fd, offset), bytes);
 	struct span s;
@@ -312,6 +338,8 @@ static long map_there(void *addr, size_t bytes, int protection, int flags, int f
 		advise_shared(result, bytes, flags);
 	if (map_active && addr)
 		adopt(result, bytes, protection, flags);
+	if (map_active && result >= 0 && aligner_like(&r, protection, flags))
+		aligner_mapped(&r, (uintptr_t)result);
 	if (plan && result >= 0 && span_of(&s, (void *)result, bytes))
 		follow(plan, s);
 	return result;
@@ -330,15 +358,19 @@ long map_mmap(void *addr, size_t bytes, int protection, int flags, int fd, long 
 	struct span s;
 
 	if (map_active && flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) {
-		if (!span_of(&s, addr, bytes) || !span_noted(s))
+		if (!span_of(&s, addr, bytes))
+			return kernel_map->mmap(addr, bytes, protection, flags, fd, offset);
+		if (rows_used && flags & MAP_FIXED)
+			row_replaced(s);
+		if (!span_noted(s))
 			return kernel_map->mmap(addr, bytes, protection, flags, fd, offset);
 		span_without_pads(s);
 		return map_over(s, protection, flags, fd, offset);
 	}
 	const struct plan *plan = plan_of(bytes, flags, caller);
-	long result = map_new(addr, bytes, protection, flags, offset, plan);
+	long result = map_new(addr, bytes, protection, flags, offset, caller, plan);
 	if (result < 0)
-		result = map_there(addr, bytes, protection, flags, fd, offset, plan);
+		result = map_there(addr, bytes, protection, flags, fd, offset, caller, plan);
 	if (__builtin_expect(learn_active, 0) && result >= 0 && caller && is_block(flags))
 		learn_born((void *)result, bytes);
 	return result;

@@ -1,6 +1,7 @@
 """Programs with much memory: nine tenths of it must be huge pages.
 
-    coverage.py --library PATH python|python_arenas|java|sqlite|redis|redis_softened|redis_honoured
+    coverage.py --library PATH
+        python|python_arenas|java|node|sqlite|redis|redis_softened|redis_honoured
 
 The program is stopped at its fullest (it waits for us) and the kernel is asked; its exit report,
 if memory is still held when it is written, must say the same.
@@ -87,6 +88,16 @@ public class Fill {
 }
 """
 
+NODE = r"""
+const map = new Map();
+for (let i = 0; i < 1000000; i++)
+  map.set('key' + i, { i, list: [i, i + 1, i + 2], text: 'x'.repeat(i % 100) + i });
+require('fs').writeSync(1, 'full\n');
+require('fs').readSync(0, Buffer.alloc(1));
+if (map.size !== 1000000 || map.get('key999999').list[2] !== 1000001)
+  process.exit(1);
+"""
+
 # A row is 500 bytes: 512 MiB of them.
 SQLITE = """
 CREATE TABLE row(id INTEGER PRIMARY KEY, text TEXT);
@@ -133,6 +144,14 @@ def java(scratch):
     source = session.write("Fill.java", JAVA)
     process = until_full(session, ["/usr/bin/java", "-Xmx1g", source], "")
     check_huge(process.pid, at_least=512 * MIB)
+    finish(process)
+
+
+def node(scratch):
+    """V8 reserves its chunks at random hints, with more than it needs, and trims them."""
+    session = scratch.session(preload=True)
+    process = until_full(session, ["/usr/bin/node", session.write("fill.js", NODE)], "")
+    check_huge(process.pid, at_least=256 * MIB, share=0.95)
     finish(process)
 
 
@@ -208,8 +227,9 @@ def redis_honoured(scratch):
         server.stop()
 
 
-TESTS = {"python": python, "python_arenas": python_arenas, "java": java, "sqlite": sqlite, "redis": redis,
-         "redis_softened": redis_softened, "redis_honoured": redis_honoured}
+TESTS = {"python": python, "python_arenas": python_arenas, "java": java, "node": node,
+         "sqlite": sqlite, "redis": redis, "redis_softened": redis_softened,
+         "redis_honoured": redis_honoured}
 
 if __name__ == "__main__":
     main(TESTS[sys.argv.pop()])

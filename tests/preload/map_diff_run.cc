@@ -382,6 +382,39 @@ void do_map()
 	show(s, {0, pages});
 }
 
+// As V8 takes its chunks: reserved at a random hint with what alignment may cost, trimmed, opened.
+// What was trimmed is no part of the slot: once it is gone, anybody may map there.  Seldom it is
+// not what it looks like.
+void do_map_aligned()
+{
+	constexpr size_t kept = 64, surplus = kept - 1;
+	Slot &s = slot[below(slots)];
+
+	clear(s);
+	plug();
+	void *p = mmap(reinterpret_cast<void *>((1ul << 44) + (below(1ul << 24) << 20)),
+	               (kept + surplus) * page, PROT_NONE, private_memory | MAP_NORESERVE, -1, 0);
+	unplug();
+	print(" map aligned ->");
+	if (p == MAP_FAILED || reinterpret_cast<uintptr_t>(p) % (kept * page))
+		return print(" not aligned");
+	s.base = static_cast<char *>(p);
+	s.pages = kept + surplus;
+	s.grown = s.unsure = s.file = false;
+	set_holes(s, {0, s.pages}, false);
+	show(s, {0, s.pages});
+	if (!below(64))
+		return print(" as it is");
+	print(" trim %d", error_of(munmap(at(s, kept), surplus * page) != 0));
+	set_holes(s, {kept, surplus}, true);
+	show(s, {kept, surplus});
+	s.pages = kept;
+	if (!below(64))
+		return print(" closed");
+	print(" open %d", error_of(mprotect(s.base, kept * page, PROT_READ | PROT_WRITE) != 0));
+	show(s, {0, s.pages});
+}
+
 bool write_page(char *where, uint64_t stamp)
 {
 	volatile uint64_t *word = reinterpret_cast<volatile uint64_t *>(where);
@@ -686,7 +719,7 @@ void call(uint64_t stamp)
 	const uint64_t what = below(100);
 
 	if (!s || what < 14)
-		return do_map();
+		return below(4) ? do_map() : do_map_aligned();
 	print("%td: ", s - slot);
 	if (what < 32)
 		return do_touch(*s, stamp);

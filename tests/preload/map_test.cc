@@ -4,6 +4,7 @@
 #include "support.h"
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -12,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 #include <vector>
 
@@ -345,6 +347,108 @@ TEST_F(Map, SignalHandlersMayMap)
 	setitimer(ITIMER_REAL, &often, nullptr);
 }
 
+constexpr size_t chunk_bytes = 256 * KiB, chunk_surplus = chunk_bytes - page;
+
+/* A chunk as V8 takes it: reserved at a random hint with what alignment may cost, trimmed, opened.
+ */
+char *chunk()
+{
+	static std::atomic<uintptr_t> next{uintptr_t{1} << 44};
+	const uintptr_t hint = next.fetch_add(uintptr_t{5} << 30);
+	void *p = mmap(reinterpret_cast<void *>(hint), chunk_bytes + chunk_surplus, PROT_NONE,
+	               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	EXPECT_TRUE(aligned(p, chunk_bytes)) << "at its hint or where it is packed";
+	char *start = static_cast<char *>(p);
+	EXPECT_EQ(madvise(start, chunk_bytes + chunk_surplus, MADV_DONTFORK), 0);
+	EXPECT_EQ(munmap(start + chunk_bytes, chunk_surplus), 0);
+	EXPECT_EQ(mprotect(start, chunk_bytes, access_all), 0);
+	return start;
+}
+
+TEST_F(Map, ChunksThatWereTrimmedAreHuge)
+{
+	std::vector<char *> chunks(400);
+
+	for (char *&p : chunks)
+		memset(p = chunk(), 1, chunk_bytes);
+	EXPECT_GE(huge(), chunks.size() * chunk_bytes * 9 / 10);
+	/* Two of three, as a collector leaves them: what is given up is free at once. */
+	for (size_t i = 0; i < chunks.size(); i++) {
+		if (i % 3 == 0)
+			continue;
+		EXPECT_EQ(munmap(chunks[i], chunk_bytes), 0);
+		EXPECT_FALSE(mapped(chunks[i]));
+	}
+	EXPECT_LE(resident(), chunks.size() * chunk_bytes / 3 + 2 * unit);
+	for (size_t i = 0; i < chunks.size(); i += 3) {
+		EXPECT_EQ(chunks[i][chunk_bytes - 1], 1);
+		EXPECT_EQ(munmap(chunks[i], chunk_bytes), 0);
+	}
+	EXPECT_LE(huge(), unit); /* of the vector */
+}
+
+/* A forked child has none of them (MADV_DONTFORK), and takes its own. */
+TEST_F(Map, ChunksAreTakenInAForkedChild)
+{
+	std::vector<char *> chunks(100);
+
+	for (char *&p : chunks)
+		memset(p = chunk(), 1, chunk_bytes);
+	const pid_t child = fork();
+	if (!child) {
+		for (int i = 0; i < 100; i++) {
+			char *p = chunk();
+			if (mapped(chunks[i]) && chunks[i] != p)
+				_exit(2);
+			if (p[0] || p[chunk_bytes - 1])
+				_exit(3);
+			memset(p, 2, chunk_bytes);
+		}
+		_exit(HasFailure());
+	}
+	int status = -1;
+	waitpid(child, &status, 0);
+	EXPECT_EQ(status, 0);
+	for (char *p : chunks) {
+		EXPECT_EQ(p[chunk_bytes - 1], 1);
+		munmap(p, chunk_bytes);
+	}
+}
+
+/* V8 closes what it keeps for later, and then drops it. */
+TEST_F(Map, ChunksMayBeClosedAndDropped)
+{
+	std::vector<char *> chunks(200);
+
+	for (char *&p : chunks)
+		memset(p = chunk(), 1, chunk_bytes);
+	ASSERT_GE(huge(), chunks.size() * chunk_bytes / 2) << "nothing is tested";
+	for (size_t i = 0; i < chunks.size(); i += 2) {
+		EXPECT_EQ(mprotect(chunks[i], chunk_bytes, PROT_NONE), 0);
+		EXPECT_EQ(madvise(chunks[i], chunk_bytes, MADV_DONTNEED), 0);
+	}
+	EXPECT_LE(resident(), chunks.size() * chunk_bytes / 2 + 2 * unit);
+	for (size_t i = 0; i < chunks.size(); i++) {
+		EXPECT_EQ(mprotect(chunks[i], chunk_bytes, access_all), 0);
+		EXPECT_EQ(chunks[i][page], i % 2);
+		munmap(chunks[i], chunk_bytes);
+	}
+}
+
+/* A program that wants its hint, and says so by giving back what is elsewhere, gets it. */
+TEST_F(Map, HintsAreFollowed)
+{
+	for (uintptr_t i = 1; i < 100; i++) {
+		void *const hint = reinterpret_cast<void *>((uintptr_t{1} << 45) + (i << 32));
+		void *p = mmap(hint, chunk_bytes + chunk_surplus, PROT_NONE,
+		               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+		EXPECT_EQ(p, hint);
+		munmap(p, chunk_bytes + chunk_surplus);
+	}
+}
+
 /* The control: what is not ours to place is as the kernel made it. */
 TEST_F(Map, OthersAreLeftAlone)
 {
@@ -359,6 +463,49 @@ TEST_F(Map, OthersAreLeftAlone)
 	}
 	munmap(p, 4 * unit);
 	munmap(ours, 4 * unit);
+}
+
+/* How many huge pages are mapped in part now; 0 if the kernel does not say (< 6.12). */
+int64_t partially_mapped()
+{
+	std::ifstream file("/sys/kernel/mm/transparent_hugepage/hugepages-2048kB/stats/"
+	                   "nr_anon_partially_mapped");
+	int64_t number = 0;
+
+	file >> number;
+	return number;
+}
+
+/* One may give up its chunk while another makes the unit huge: the kernel counts a deferred split,
+ * but none may be left. */
+TEST(MapThreads, TakeAndFreeChunksAtOnce)
+{
+	std::vector<std::thread> threads;
+	std::vector<char *> chunks(4 * 150);
+	const int64_t partial = partially_mapped();
+
+	for (char t = 0; t < 4; t++)
+		threads.emplace_back([&, t] {
+			for (size_t i = t * 150; i < t * 150 + 150u; i++) {
+				char *p = chunks[i] = chunk();
+
+				EXPECT_EQ(p[0] | p[chunk_bytes - 1], 0);
+				memset(p, t + 1, chunk_bytes);
+				if (i % 5 == 0) {
+					munmap(p, chunk_bytes);
+					chunks[i] = nullptr;
+				}
+			}
+		});
+	for (std::thread &thread : threads)
+		thread.join();
+	EXPECT_EQ(partially_mapped(), partial);
+	for (size_t i = 0; i < chunks.size(); i++)
+		if (chunks[i]) {
+			EXPECT_EQ(chunks[i][0], static_cast<char>(i / 150 + 1));
+			EXPECT_EQ(chunks[i][chunk_bytes - 1], static_cast<char>(i / 150 + 1));
+			munmap(chunks[i], chunk_bytes);
+		}
 }
 
 /* With shmem_enabled=advise. */

@@ -185,6 +185,22 @@ TEST_F(Map, PackedPiecesFillAUnit)
 	EXPECT_EQ(map_munmap(more, piece), 0);
 }
 
+TEST_F(Map, AUnitThatSomebodyElseIsInIsNotPackedFurther)
+{
+	const size_t piece = machine.unit / 8;
+	char *first = map(piece), *second = map(piece);
+
+	ASSERT_EQ(second, first + piece);
+	EXPECT_EQ(map_munmap(first, piece), 0);
+	EXPECT_EQ(not_placed(reinterpret_cast<long>(first), machine.page),
+	          reinterpret_cast<long>(first));
+	char *third = map(piece);
+	EXPECT_NE(address(third) & -machine.unit, address(second) & -machine.unit);
+	EXPECT_EQ(second[0], 0);
+	EXPECT_EQ(map_munmap(second, piece), 0);
+	EXPECT_EQ(map_munmap(third, piece), 0);
+}
+
 TEST_F(Map, PiecesOfManySizesDoNotOverlap)
 {
 	const size_t slice = machine.unit / 32;
