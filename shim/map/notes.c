@@ -189,6 +189,13 @@ void note_forget_pad(uintptr_t address)
 		__atomic_fetch_and(word, (note_word)~NOTE_END, __ATOMIC_RELEASE);
 }
 
+void note_move_pad(uintptr_t from, uintptr_t to)
+{
+	note_forget_pad(from);
+	if (to)
+		__atomic_fetch_or(note_at(to), grain_in_unit(to), __ATOMIC_RELEASE);
+}
+
 bool notes_base_room(void)
 {
 	return at_get(&base_units) < MOST_BASE;

@@ -86,6 +86,8 @@ void notes_disown(uintptr_t start, uintptr_t end);
 void notes_own(uintptr_t start, uintptr_t end);
 /* Forget the pad of the unit that holds this address. */
 void note_forget_pad(uintptr_t address);
+/* The pad that begins at `from` begins at `to` now, in the same unit; 0: there is none any more. */
+void note_move_pad(uintptr_t from, uintptr_t to);
 
 /* Mark or unmark a unit NOTE_BASE.  False if it was so already. */
 bool note_set_base(uintptr_t address);

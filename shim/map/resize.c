@@ -147,17 +147,44 @@ static long grow_plainly(struct span from, size_t bytes, int flags)
 	return remap_plainly(from, bytes, flags);
 }
 
+/* Whether the range is one mapping, as growth demands: only the kernel can tell.  It refuses to let
+ * the range grow, because more of the mapping follows, and the error says why. */
+static bool is_one_mapping(struct span s)
+{
+	size_t more = span_bytes(s) + machine.page;
+	long result = remap(s, more, 0, 0);
+
+	if (result >= 0) /* nothing did */
+		remap((struct span){s.start, s.start + more}, span_bytes(s), 0, 0);
+	return result == -ENOMEM;
+}
+
+/* The pad becomes memory of the program; it is all zero, and has the protection and advice of what
+ * it follows.  A program that grows by little at a time would else have its last unit split and
+ * made huge again at each step. */
+static bool grow_into_pad(struct span from, uintptr_t end, uintptr_t pad_end)
+{
+	uintptr_t known = end < pad_end ? end : pad_end - machine.page;
+
+	/* A pad is noted in grains. */
+	if (end & (machine.grain - 1) || !is_one_mapping((struct span){from.start, known}))
+		return false;
+	note_move_pad(from.end, end == pad_end ? 0 : end);
+	stat_add(map_grown, 1);
+	return true;
+}
+
 static long grow(struct span from, size_t bytes, int flags)
 {
 	struct span with_pad = {from.start, span_with_pad(from)};
 	uintptr_t end = from.start + bytes;
 
+	if (end <= with_pad.end && grow_into_pad(from, end, with_pad.end))
+		return (long)from.start;
 	span_join(from);
 	size_t goal = padded_end(end) - from.start;
 	bool own = is_own(from);
 
-	/* A pad that is big enough is not used: only the kernel can tell whether all of the range
-	 * is one mapping, as it must be. */
 	if (end <= with_pad.end)
 		return grow_plainly(from, bytes, flags);
 	long result = remap(with_pad, goal, 0, 0);

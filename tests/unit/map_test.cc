@@ -117,6 +117,19 @@ TEST_F(Map, NotesKnowAPad)
 	EXPECT_TRUE(note_get(end - 1) & NOTE_PLACED);
 }
 
+TEST_F(Map, NotesMoveAPad)
+{
+	const uintptr_t end = somewhere + 3 * machine.unit, pad = end - 5 * machine.grain;
+
+	ASSERT_TRUE(notes_place(somewhere, end, pad));
+	note_move_pad(pad, pad + 3 * machine.grain);
+	EXPECT_EQ(note_pad(end - 1), pad + 3 * machine.grain);
+	note_move_pad(pad + 3 * machine.grain, 0);
+	EXPECT_EQ(note_pad(end - 1), 0u);
+	EXPECT_TRUE(note_get(end - 1) & NOTE_PLACED);
+	EXPECT_EQ(notes_mappings(), 1u);
+}
+
 TEST_F(Map, NotesKnowATail)
 {
 	const uintptr_t end = somewhere + machine.unit + 7 * machine.grain;
@@ -311,6 +324,38 @@ TEST_F(Map, CallsOnPartsSurviveEachFailure)
 		fail_at = 0;
 		EXPECT_EQ(map_munmap(p, bytes), 0);
 	});
+}
+
+// As PHP's blocks do: page by page, in place.  Nothing is given back, split or collapsed for it.
+TEST_F(Map, GrowsIntoItsPad)
+{
+	const size_t pad = 5 * machine.page, bytes = machine.unit * 3 - pad;
+	char *p = map(bytes);
+
+	memset(p, 1, bytes);
+	ASSERT_EQ(note_pad(address(p) + bytes), address(p) + bytes);
+	const int before = calls;
+	for (size_t more = machine.page; more <= pad; more += machine.page) {
+		ASSERT_EQ(map_mremap(p, bytes + more - machine.page, bytes + more, 0, nullptr),
+		          static_cast<long>(address(p)));
+		EXPECT_EQ(p[bytes + more - 1], 0) << "new memory is zero";
+		p[bytes + more - 1] = 2;
+	}
+	EXPECT_EQ(calls - before, 5) << "one each";
+	EXPECT_EQ(note_pad(address(p) + bytes), 0u) << "used up";
+	EXPECT_EQ(p[bytes - 1], 1);
+	EXPECT_EQ(map_munmap(p, machine.unit * 3), 0);
+}
+
+// Protected in part it is no one mapping, which cannot grow.
+TEST_F(Map, GrowsIntoNoPadOfTwoMappings)
+{
+	const size_t bytes = machine.unit * 3 - 5 * machine.page;
+	char *p = map(bytes);
+
+	ASSERT_EQ(map_mprotect(p, machine.unit, PROT_READ), 0);
+	EXPECT_EQ(map_mremap(p, bytes, bytes + machine.page, 0, nullptr), -EFAULT);
+	EXPECT_EQ(map_munmap(p, bytes), 0);
 }
 
 TEST_F(Map, GrowthSurvivesEachFailure)
