@@ -25,16 +25,16 @@
 #define COPY(of) , copy(of)
 #endif
 
-static inline __attribute__((always_inline)) void *malloc_for(size_t n, const void *caller)
-{
-	void *p = heap_fast_malloc(&n);
-
-	return __builtin_expect(p != NULL, 1) ? p : heap_malloc(n, caller);
-}
+/* A macro, so that the return address is only read where it is needed. */
+#define MALLOC(n)                                                                                  \
+	({                                                                                         \
+		void *fast = heap_fast_malloc(&(n));                                               \
+		__builtin_expect(fast != NULL, 1) ? fast : heap_malloc((n), CALLER);               \
+	})
 
 EXPORT void *malloc(size_t n)
 {
-	return malloc_for(n, CALLER);
+	return MALLOC(n);
 }
 
 EXPORT void free(void *p)
@@ -51,7 +51,7 @@ EXPORT void *calloc(size_t count, size_t size)
 EXPORT void *realloc(void *p, size_t n)
 {
 	if (!p)
-		return malloc_for(n, CALLER);
+		return MALLOC(n);
 	return heap_realloc(p, n, CALLER);
 }
 
