@@ -6,8 +6,8 @@
 /* Those that are looked at anew by each decision.  The others shaped what exists by now: zones,
  * threads, where the blocks lie that were handed out. */
 static const char *const live[] = {
-	"release", "delay", "bound", "heal", "huge_after", "thread_cache", "pack", "pad", "report",
-	"deepbind",
+	"release",      "delay", "bound", "heal",   "huge_after",
+	"thread_cache", "pack",  "pad",   "report", "deepbind",
 };
 
 bool option_is_live(const struct option_row *row)

@@ -6,7 +6,8 @@
  * on part of a unit does not leave a huge page partially mapped (K1, K2):
  *   place.c   new mappings: aligned, advised, a tail that wastes little mapped to the full unit
  *   packing.c small ones of allocators share units
- *   aligner.c who asks for more than it needs only to have it aligned (V8), and row.c where that lies
+ *   aligner.c who asks for more than it needs only to have it aligned (V8)
+ *   row.c     where that lies
  *   part.c    calls on part of a unit, and pads
  *   call.c    munmap, mprotect, madvise
  *   resize.c  mremap

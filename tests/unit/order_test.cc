@@ -196,9 +196,9 @@ TEST(OptionsLive, AreThoseThatCanBeChanged)
 		if (option_is_live(&option_rows[i]))
 			live.insert(option_rows[i].name);
 	}
-	EXPECT_EQ(live, (std::set<std::string>{"release", "delay", "bound", "heal", "huge_after",
-	                                       "thread_cache", "pack", "pad", "report",
-	                                       "deepbind"}))
+	EXPECT_EQ(live,
+	          (std::set<std::string>{"release", "delay", "bound", "heal", "huge_after",
+	                                 "thread_cache", "pack", "pad", "report", "deepbind"}))
 		<< "unsplit.h names them, too";
 	EXPECT_EQ(option_find("relase"), nullptr);
 }
