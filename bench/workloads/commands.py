@@ -162,7 +162,7 @@ BIG = (
            ("/usr/bin/zstd", "-q", "-12", "--long=27", "-T1", "-c", "zstd.txt"), words=2000000,
            warm=200),
     Written("node", "a map of objects, to JSON and back, and buffers", ("/usr/bin/node", "big.js"),
-            "big.js", NODE, size=400000, warm=700),
+            "big.js", NODE, size=400000, warm=1100),
 )
 
 # Of these a run is over before there is much to gain: nothing may be lost either.

@@ -111,9 +111,9 @@ PHASES = (
     Phases("pipe", "one thread frees what another allocates", "simulate pipe --count 1000000",
            "--mib 16 --count 20000", warm=500),
     Phases("blocks", "blocks of 64 KiB to 64 MiB, recycled", "simulate blocks",
-           "--mib 128 --count 20", warm=1500),
+           "--mib 128 --count 20", warm=1800),
     Phases("fragment", "sizes drift, bytes stay the same", "simulate fragment", "--mib 16",
-           warm=600),
+           warm=1100),
     Phases("fork", "children read all while the parent writes", "simulate fork --rest 1",
            "--mib 32 --count 3000 --rest 0", warm=900),
 )
