@@ -42,6 +42,7 @@ int process_open(struct process *p, pid_t pid)
 		return errno;
 	p->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	read_command(p);
+	p->had_memory = process_has_memory(p);
 	return 0;
 }
 
@@ -90,7 +91,7 @@ bool process_runs(struct process *p)
 {
 	char state = state_of(p);
 
-	return state && state != 'Z' && state != 'X';
+	return state && state != 'Z' && state != 'X' && (!p->had_memory || process_has_memory(p));
 }
 
 bool process_has_memory(struct process *p)

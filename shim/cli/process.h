@@ -17,6 +17,7 @@ struct process {
 	int dir;
 	int pidfd;    /* -1: the kernel has none (< 5.3) */
 	bool may_end; /* that is no reason for process_complain() to say so */
+	bool had_memory;
 	char command[64];
 	char path[64]; /* where process_path() puts its result */
 };
@@ -30,7 +31,8 @@ void process_close(struct process *p);
 
 /* The path of a file of its directory in /proc; good until the next call. */
 const char *process_path(struct process *p, const char *file);
-/* Whether it still runs: a process that ended but was not waited for does not. */
+/* Whether it still runs: a process that ended but was not waited for does not, and one that has
+ * given up its memory, which may take the kernel long to free, is about to. */
 bool process_runs(struct process *p);
 /* Whether it has memory of its own, as threads of the kernel have not. */
 bool process_has_memory(struct process *p);

@@ -27,6 +27,14 @@ sys.exit(7)
 """
 
 
+# The kernel takes a while to free so many pages, in which the process is there, without memory.
+END = """
+import mmap, os
+memory = mmap.mmap(-1, 3 << 29, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE)
+os._exit(0)
+"""
+
+
 class Recorded(Case):
     @staticmethod
     def until_lines(path, count):
@@ -65,6 +73,13 @@ class Record(Recorded):
         rows = self.rows()
         self.assertGreaterEqual(max(row["backed"] for row in rows), 64 * MIB)
         self.assertEqual({row["used"] for row in rows}, {None})
+
+    def test_an_end_that_takes_long_is_no_error(self):
+        script = self.write("end.py", END)
+        for _ in range(6):  # not at each end does a look fall into that time
+            outcome = self.unsplit("record", "-i", "30", "-o", self.path("run.csv"), "--",
+                                   "/usr/bin/python3", script)
+            self.assertEqual((outcome.status, outcome.err), (0, ""))
 
     def test_a_process(self):
         program = self.hold_preloaded(mib=32)
