@@ -15,21 +15,6 @@
 #include "kernel/sysfs.h"
 #include "kernel/vma_name.h"
 
-/* Debian 12's headers know these; older ones may not (K5). */
-#ifndef MADV_COLD
-#define MADV_COLD 20
-#endif
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ  22
-#define MADV_POPULATE_WRITE 23
-#endif
-#ifndef MREMAP_DONTUNMAP
-#define MREMAP_DONTUNMAP 4
-#endif
-
 /* Run one call that reports through errno; return its error, leave errno as it was. */
 #define CALL(expression)                                                                           \
 	({                                                                                         \

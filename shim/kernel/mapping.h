@@ -13,6 +13,28 @@
 #define UNSPLIT_KERNEL_MAPPING_H
 
 #include <stddef.h>
+#include <sys/mman.h> /* PROT_*, MAP_*, MADV_*: nobody may call by its names */
+
+/* Older headers may not know these (K5). */
+#ifndef MADV_COLD
+#define MADV_COLD 20
+#endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ  22
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
 
 long raw_mmap(void *addr, size_t bytes, int protection, int flags, int fd, long offset);
 long raw_munmap(void *addr, size_t bytes);

@@ -8,13 +8,6 @@
 #include "map/row.h"
 #include "site/learn.h"
 
-#ifndef MADV_DONTNEED_LOCKED
-#define MADV_DONTNEED_LOCKED 24
-#endif
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102
-#endif
-
 /* ---- munmap ---- */
 
 /* The notes go first: once the memory is gone, another thread may map and note the same addresses.

@@ -5,10 +5,6 @@
 #include "kernel/mapping.h"
 #include "report/stats.h"
 
-#ifndef MADV_COLD
-#define MADV_COLD 20
-#endif
-
 bool span_of(struct span *s, const void *addr, size_t bytes)
 {
 	size_t rounded = (bytes + machine.page - 1) & -machine.page;

@@ -247,30 +247,29 @@ static struct reservation reservation_of(const void *addr, size_t bytes, const v
 
 /* With more than it needs, at a hint that does not matter to it: see aligner.h.  A really big one
  * may be a reservation for code, or be carved up by the program. */
-static long place_aligned(const struct reservation *r, int protection, int flags,
-                          const struct plan *plan)
+static long place_aligned(const void *addr, size_t bytes, int protection, int flags,
+                          const void *caller, const struct plan *plan)
 {
-	size_t align = aligner_like(r, protection, flags) ? aligner_proven(r) : 0;
+	struct reservation r = reservation_of(addr, bytes, caller);
+	size_t align = aligner_like(&r, protection, flags) ? aligner_proven(&r) : 0;
 
 	if (!align || notes_mappings() >= MOST_MAPPINGS)
 		return -1;
-	if (r->bytes >= machine.unit && r->bytes <= 32 * machine.unit)
-		return place(r->bytes, protection, flags, plan);
-	return row_wants(r, align) && may_share_unit(plan) ? row_take(r, align) : -1;
+	if (r.bytes >= machine.unit && r.bytes <= 32 * machine.unit)
+		return place(r.bytes, protection, flags, plan);
+	return row_wants(&r, align) && may_share_unit(plan) ? row_take(&r, align) : -1;
 }
 
 /* Where we want it; a negative value if the kernel shall decide. */
 static long map_new(void *addr, size_t bytes, int protection, int flags, long offset,
                     const void *caller, const struct plan *plan)
 {
-	struct reservation r = reservation_of(addr, bytes, caller);
-
 	if (!map_active || offset & (long)(machine.page - 1))
 		return -1;
 	if (!addr && is_big_and_plain(bytes, protection, flags))
 		return place(bytes, protection, flags, plan);
 	if (addr)
-		return place_aligned(&r, protection, flags, plan);
+		return place_aligned(addr, bytes, protection, flags, caller, plan);
 	if (may_share_unit(plan) && is_packable(addr, bytes, protection, flags))
 		return packing_take(bytes);
 	return -1;
@@ -325,21 +324,30 @@ static void advise_shared(long result, size_t bytes, int flags)
 		advise(s);
 }
 
+/* A reservation that the kernel placed tells what its caller is after. */
+static void watch(long result, const void *addr, size_t bytes, int protection, int flags,
+                  const void *caller)
+{
+	struct reservation r = reservation_of(addr, bytes, caller);
+
+	if (result >= 0 && aligner_like(&r, protection, flags))
+		aligner_mapped(&r, (uintptr_t)result);
+}
+
 /* Where the kernel or the program chose. */
 static long map_there(void *addr, size_t bytes, int protection, int flags, int fd, long offset,
                       const void *caller, const struct plan *plan)
 {
-	struct reservation r = reservation_of(addr, bytes, caller);
 	long result =
 		not_placed(kernel_map->mmap(addr, bytes, protection, flags, fd, offset), bytes);
 	struct span s;
 
 	if (map_active)
 		advise_shared(result, bytes, flags);
-	if (map_active && addr)
+	if (map_active && addr) {
 		adopt(result, bytes, protection, flags);
-	if (map_active && result >= 0 && aligner_like(&r, protection, flags))
-		aligner_mapped(&r, (uintptr_t)result);
+		watch(result, addr, bytes, protection, flags, caller);
+	}
 	if (plan && result >= 0 && span_of(&s, (void *)result, bytes))
 		follow(plan, s);
 	return result;

@@ -8,13 +8,6 @@
 #include "report/stats.h"
 #include "site/learn.h"
 
-#ifndef MREMAP_DONTUNMAP
-#define MREMAP_DONTUNMAP 4
-#endif
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
-
 enum { RESERVE = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE };
 
 /* Note memory that moved or grew.  Its advice went with it. */

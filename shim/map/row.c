@@ -8,13 +8,6 @@
 #include "map/place.h"
 #include "report/stats.h"
 
-#ifndef MADV_COLD
-#define MADV_COLD 20
-#endif
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
-
 enum { ROWS = 8, ROW_UNITS = 16 };
 enum { RESERVE = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE };
 

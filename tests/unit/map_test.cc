@@ -10,8 +10,10 @@
 #include <sys/mman.h>
 #include <vector>
 
+#include "failing_calls.h"
+
 extern "C" {
-#include "kernel/mapping.h"
+#include "kernel/kernel.h"
 #include "map/map.h"
 #include "map/notes.h"
 #include "map/packing.h"
@@ -22,32 +24,10 @@ extern "C" {
 namespace
 {
 
+using namespace failing;
+
 constexpr int access_all = PROT_READ | PROT_WRITE;
 constexpr int anonymous = MAP_PRIVATE | MAP_ANONYMOUS;
-
-// Which call fails (counted from 1; 0: none), and with what; how many were made.
-int fail_at, fail_with, calls;
-
-bool fails()
-{
-	return ++calls == fail_at;
-}
-
-const struct kernel_map hooks = {
-	[](void *addr, size_t bytes, int access, int flags, int fd, long offset) {
-		return fails() ? -fail_with : raw_mmap(addr, bytes, access, flags, fd, offset);
-	},
-	[](void *addr, size_t bytes) { return fails() ? -fail_with : raw_munmap(addr, bytes); },
-	[](void *addr, size_t bytes, size_t more, int flags, void *to) {
-		return fails() ? -fail_with : raw_mremap(addr, bytes, more, flags, to);
-	},
-	[](void *addr, size_t bytes, int advice) {
-		return fails() ? -fail_with : raw_madvise(addr, bytes, advice);
-	},
-	[](void *addr, size_t bytes, int access) {
-		return fails() ? -fail_with : raw_mprotect(addr, bytes, access);
-	},
-};
 
 class Map : public testing::Test
 {

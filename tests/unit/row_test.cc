@@ -11,8 +11,10 @@
 #include <sys/mman.h>
 #include <vector>
 
+#include "failing_calls.h"
+
 extern "C" {
-#include "kernel/mapping.h"
+#include "kernel/kernel.h"
 #include "map/aligner.h"
 #include "map/map.h"
 #include "map/notes.h"
@@ -25,42 +27,28 @@ extern "C" {
 namespace
 {
 
+using namespace failing;
+
 constexpr int like = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 constexpr int opened = PROT_READ | PROT_WRITE;
 constexpr int collapse = 25; // MADV_COLLAPSE
 constexpr int enough = 8;    // mappings that prove any caller
 
-int fail_at, fail_with, fail_collapse, calls;
+int fail_collapse;
 std::vector<uintptr_t> collapsed;
 uint64_t clock_now;
 
-bool fails()
-{
-	return ++calls == fail_at;
-}
-
-long advise(void *addr, size_t bytes, int advice)
+long noted_advise(void *addr, size_t bytes, int advice)
 {
 	if (advice == collapse)
 		collapsed.push_back(reinterpret_cast<uintptr_t>(addr));
 	if (advice == collapse && fail_collapse)
 		return -fail_collapse;
-	return fails() ? -fail_with : raw_madvise(addr, bytes, advice);
+	return advise(addr, bytes, advice);
 }
 
-const struct kernel_map hooks = {
-	[](void *addr, size_t bytes, int access, int flags, int fd, long offset) {
-		return fails() ? -fail_with : raw_mmap(addr, bytes, access, flags, fd, offset);
-	},
-	[](void *addr, size_t bytes) { return fails() ? -fail_with : raw_munmap(addr, bytes); },
-	[](void *addr, size_t bytes, size_t more, int flags, void *to) {
-		return fails() ? -fail_with : raw_mremap(addr, bytes, more, flags, to);
-	},
-	advise,
-	[](void *addr, size_t bytes, int access) {
-		return fails() ? -fail_with : raw_mprotect(addr, bytes, access);
-	},
-};
+const struct kernel_map noting_hooks = {hooks.mmap, hooks.munmap, hooks.mremap, noted_advise,
+                                        hooks.mprotect};
 
 char *pointer(uintptr_t address)
 {
@@ -96,7 +84,7 @@ class Row : public testing::Test
 		if (machine.unit != 2 << 20)
 			GTEST_SKIP() << "the sizes here are for units of 2 MiB";
 		kernel = &kernel_linux;
-		kernel_map = &hooks;
+		kernel_map = &noting_hooks;
 		options_default(&options);
 		options.huge_after = 0;
 		ASSERT_TRUE(notes_init());
